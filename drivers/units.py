@@ -117,7 +117,7 @@ class Duration(Unit):
     def __str__(self) -> str:
         if self < 0:
             return f"-{Duration(-float(self))}"
-        if self == 0:
+        if not self:
             return "0s"
         if self < 1:
             return f"{_trim(float(self) * 1e3)}ms"

@@ -1,0 +1,1 @@
+"""The Django application: author, run and review chaos experiments."""

@@ -1,0 +1,1 @@
+"""The same through JSON: thin views over the services."""

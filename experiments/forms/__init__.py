@@ -1,0 +1,1 @@
+"""Forms clean what browsers send and report errors; the domain validates."""

@@ -1,0 +1,1 @@
+"""Pages: check permission, parse, call one service or selector, render."""

@@ -1,0 +1,1 @@
+"""ChaosWeb's commands: thin, over the services."""

@@ -1,0 +1,42 @@
+# Every target brings what it needs first: a fresh clone and `make demo` is all it takes.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test check lock clean
+
+BIN := .venv/bin
+STAMP := .venv/.setup-done
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --custom-compile-command "make lock"
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## bring everything that is needed to this machine (.venv and system packages)
+
+$(STAMP): requirements-dev.txt scripts/setup.sh
+	@bash scripts/setup.sh
+	@touch $@
+
+demo: setup ## start the sandbox and run its experiments (ARGS="--help" lists the options)
+	$(BIN)/python manage.py demo $(ARGS)
+
+dev: setup ## start the sandbox, web server and workers, and run nothing
+	$(BIN)/python manage.py demo --no-runs $(ARGS)
+
+test: setup ## run the tests (ARGS="-k name" chooses)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## lint, format, types, import walls, Django's checks, missing migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy chaosweb experiments drivers demo bench tests
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+lock: setup ## rewrite both requirements*.txt from the .in files (ARGS=--upgrade takes newer ones)
+	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
+	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
+
+clean: ## remove caches and collected files (.venv, .env and var/ stay)
+	rm -rf staticfiles .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -path ./.venv -prune -o -type d -name __pycache__ -exec rm -rf {} +

@@ -1,0 +1,78 @@
+"""The only door to the drivers and readers; supplies the catalogue of fault models."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from drivers import registry
+from drivers.http import HttpAnswer, HttpReader
+from drivers.prometheus import Prometheus
+from drivers.protocol import ConnectionConfig, Driver, FaultParams
+from experiments.models import Connection
+
+__all__ = ["HttpAnswer", "driver", "faults", "fetch", "forget", "is_driver", "prometheus"]
+
+_opened: dict[int, tuple[ConnectionConfig, Any]] = {}
+_lock = threading.Lock()
+
+
+def faults() -> Mapping[str, type[FaultParams]]:
+    """Return every fault model by its kind. Loads no driver."""
+    return registry.faults()
+
+
+def is_driver(kind: str) -> bool:
+    """Return whether connections of the kind can inject."""
+    return kind in registry.BACKENDS
+
+
+def _config(connection: Connection) -> ConnectionConfig:
+    options = {
+        **connection.options,
+        "scrape_interval_s": connection.scrape_interval_s,
+        "flush_interval_s": connection.flush_interval_s,
+    }
+    return ConnectionConfig(
+        connection.kind, connection.name, options=options, secrets=connection.secrets or {}
+    )
+
+
+def _open(connection: Connection) -> Any:
+    """Return the open driver or reader of the connection, opened anew when it was edited."""
+    config = _config(connection)
+    with _lock:
+        known = _opened.get(connection.pk)
+        if known is not None and known[0] == config:
+            return known[1]
+    made = Prometheus(config) if config.kind == "prometheus" else registry.open_driver(config)
+    with _lock:
+        _opened[connection.pk] = (config, made)
+    return made
+
+
+def forget() -> None:
+    """Drop every open driver and reader: a forked worker must not share its parent's sockets."""
+    with _lock:
+        _opened.clear()
+
+
+def driver(connection: Connection) -> Driver:
+    """Return the driver of the connection. Raises DriverError on unusable options."""
+    made: Driver = _open(connection)
+    return made
+
+
+def prometheus(connection: Connection) -> Prometheus:
+    """Return the reader of a Prometheus connection. Raises DriverError on unusable options."""
+    made: Prometheus = _open(connection)
+    return made
+
+
+def fetch(
+    *, url: str, method: str, headers: Mapping[str, str], timeout_s: float, allowed: list[str]
+) -> HttpAnswer:
+    """Send one HTTP request to a host that the environment allows. Raises DriverError."""
+    with HttpReader(allowed) as reader:
+        return reader.fetch(url, method=method, headers=headers, timeout_s=timeout_s)

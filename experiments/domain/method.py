@@ -1,0 +1,285 @@
+"""The method: faults, waits and checkpoints in one timeline; probes; guardrails; timing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from drivers.protocol import FaultParams
+from drivers.units import Duration
+from experiments.domain.slis import Name, Part, Quantity
+
+OnDrift = Literal["reinject", "stop", "ignore"]
+
+
+def positive(value: Duration) -> Duration:
+    """Refuse a duration that is not longer than nothing."""
+    if value <= 0:
+        raise ValueError(f"must be longer than 0s, not {value}")
+    return value
+
+
+def not_negative(value: Duration) -> Duration:
+    """Refuse a negative duration."""
+    if value < 0:
+        raise ValueError(f"must not be negative, not {value}")
+    return value
+
+
+class Start(Part):
+    """When an action begins: with or after others, a while later; by default after the last one."""
+
+    with_: tuple[Name, ...] = Field(default=(), alias="with")
+    after: tuple[Name, ...] = ()
+    delay: Duration = Duration(0)
+
+    _not_negative = field_validator("delay")(not_negative)
+
+
+class _Action(Part):
+    name: Name
+    start: Start | None = None
+
+
+class FaultAction(_Action):
+    """One fault, for a while. ``with`` is validated by the fault's own model."""
+
+    fault: str = Field(title="Fault", examples=["envoy.http_delay"])
+    via: str = Field(title="Via", description="Alias of a connection of the environment.")
+    with_: Any = Field(default_factory=dict, alias="with", validate_default=True)
+    duration: Duration = Field(title="Lasts")
+    on_drift: OnDrift = "stop"
+
+    _positive = field_validator("duration")(positive)
+
+    @field_validator("fault")
+    @classmethod
+    def _known(cls, value: str, info: ValidationInfo) -> str:
+        faults = _catalogue(info)
+        if value not in faults:
+            near = [kind for kind in faults if kind.split(".")[-1] == value.split(".")[-1]]
+            raise ValueError(
+                f"“{value}” is not a fault that ChaosWeb knows; "
+                f"{'did you mean' if near else 'there are'} {', '.join(near or sorted(faults))}"
+            )
+        return value
+
+    @field_validator("with_")
+    @classmethod
+    def _by_its_own_model(cls, value: Any, info: ValidationInfo) -> FaultParams | Any:
+        model = _catalogue(info).get(info.data.get("fault", ""))
+        return value if model is None else model.model_validate(value)
+
+    @property
+    def params(self) -> FaultParams:
+        """Return the fault's parameters, typed."""
+        assert isinstance(self.with_, FaultParams)  # noqa: S101 — validated above
+        return self.with_
+
+
+def _catalogue(info: ValidationInfo) -> Mapping[str, type[FaultParams]]:
+    if not info.context or "faults" not in info.context:
+        raise RuntimeError("a document is validated with the catalogue of faults as its context")
+    faults: Mapping[str, type[FaultParams]] = info.context["faults"]
+    return faults
+
+
+class Checkpoint(_Action):
+    """The run waits for a person; a time-out stops it."""
+
+    checkpoint: str = Field(title="Question", min_length=1)
+    timeout: Duration = Duration("10m")
+
+    _positive = field_validator("timeout")(positive)
+
+
+class Wait(_Action):
+    """Nothing, for a while."""
+
+    wait: Duration
+
+    _positive = field_validator("wait")(positive)
+
+
+def _which(value: Any) -> str | None:
+    if isinstance(value, _Action):
+        return {FaultAction: "fault", Checkpoint: "checkpoint", Wait: "wait"}[type(value)]
+    if isinstance(value, Mapping):
+        found = [key for key in ("fault", "checkpoint", "wait") if key in value]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+Action = Annotated[
+    Annotated[FaultAction, Tag("fault")]
+    | Annotated[Checkpoint, Tag("checkpoint")]
+    | Annotated[Wait, Tag("wait")],
+    Discriminator(
+        _which,
+        custom_error_type="action",
+        custom_error_message="needs exactly one of fault, checkpoint and wait",
+    ),
+]
+
+
+class HttpCheck(Part):
+    """One HTTP request."""
+
+    url: str = Field(pattern=r"^https?://[^\s/]+\S*$")
+    method: Literal["GET", "HEAD", "POST"] = "GET"
+    headers: dict[str, str] = Field(default_factory=dict)
+    timeout: Duration = Duration("5s")
+
+    _positive = field_validator("timeout")(positive)
+
+
+class PromqlCheck(Part):
+    """One instant query; its first value is what the tolerance sees."""
+
+    source: str = "metrics"
+    query: str = Field(min_length=1)
+
+
+class Tolerance(Part):
+    """What the answer must be; every given field must be met."""
+
+    status: int | tuple[int, ...] | None = None
+    equals: str | float | None = None
+    min: float | None = None
+    max: float | None = None
+    regex: str | None = None
+
+    @field_validator("regex")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"“{value}” is not a regular expression: {error}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if all(value is None for value in self.__dict__.values()):
+            raise ValueError("needs at least one of status, equals, min, max and regex")
+        return self
+
+
+Moment = Literal["start", "end", "throughout"]
+
+
+class Probe(Part):
+    """A check at a moment or throughout the run."""
+
+    name: Name
+    at: tuple[Moment, ...] = Field(default=("start", "end"), min_length=1)
+    every: Duration = Duration("10s")
+    http: HttpCheck | None = None
+    promql: PromqlCheck | None = None
+    tolerance: Tolerance
+
+    _positive = field_validator("every")(positive)
+
+
+class Breaches(Part):
+    """``3 of 5``: so many of the newest samples."""
+
+    count: int = Field(ge=1, le=100)
+    of: int = Field(ge=1, le=100)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            match = re.fullmatch(r"\s*(\d+)\s*of\s*(\d+)\s*", value)
+            if match is None:
+                raise ValueError(f"“{value}” is not like “3 of 5”")
+            return {"count": int(match[1]), "of": int(match[2])}
+        if isinstance(value, int) and not isinstance(value, bool):
+            return {"count": value, "of": value}
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.count > self.of:
+            raise ValueError(f"{self.count} of {self.of} can never happen")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.of}"
+
+
+class Guardrail(Part):
+    """A live rule that stops the run."""
+
+    name: Name
+    sli: Name
+    above: Quantity | None = None
+    below: Quantity | None = None
+    breaches: Breaches = Breaches(count=3, of=5)
+    every: Duration = Duration("5s")
+    no_data: Literal["stop", "ignore"] = "stop"
+
+    _positive = field_validator("every")(positive)
+
+
+class Baseline(Part):
+    """How the state before the fault is learnt: by watching for a while, or from history."""
+
+    length: Duration | None = None
+    last: Duration | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        return value if isinstance(value, Mapping | Baseline) else {"length": value}
+
+    @field_validator("length", "last")
+    @classmethod
+    def _bounds(cls, value: Duration | None, info: ValidationInfo) -> Duration | None:
+        if value is None:
+            return None
+        return positive(value) if info.field_name == "last" else not_negative(value)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.length is None) == (self.last is None):
+            raise ValueError("needs either a duration or {last: duration}")
+        return self
+
+    @property
+    def wait_s(self) -> float:
+        """Return how long the run watches before the first fault."""
+        return float(self.length or 0)
+
+
+def _auto(value: Any) -> Any:
+    return None if value == "auto" else value
+
+
+class Timing(Part):
+    """How long to watch before and after, and in which steps (None: from the scrape interval)."""
+
+    baseline: Baseline = Baseline(length=Duration("3m"))
+    settle: Duration = Duration("1m")
+    step: Annotated[Duration | None, BeforeValidator(_auto)] = None
+
+    _settle = field_validator("settle")(not_negative)
+
+    @field_validator("step")
+    @classmethod
+    def _step(cls, value: Duration | None) -> Duration | None:
+        return None if value is None else positive(value)

@@ -1,0 +1,243 @@
+"""Rules across the document, over whatever could be read of it; they run always.
+
+Pydantic skips a model's own validators once a field has failed, so a rule that looks at more than
+one field lives here, reads the raw document defensively and never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from drivers.units import Duration, Percentage, UnitError
+from experiments.domain import presets
+from experiments.domain.errors import Path, SpecError
+from experiments.domain.slis import to_unit
+
+Raw = Mapping[str, Any]
+
+
+def check(raw: Raw) -> list[SpecError]:
+    """Return what every rule finds."""
+    found: list[SpecError] = []
+    for rule in _RULES:
+        found += rule(raw)
+    return found
+
+
+def _items(raw: Raw, key: str) -> Iterator[tuple[int, Raw]]:
+    items = raw.get(key)
+    if isinstance(items, list):
+        for index, item in enumerate(items):
+            if isinstance(item, Mapping):
+                yield index, item
+
+
+def _names(raw: Raw, key: str) -> list[str]:
+    return [item["name"] for _, item in _items(raw, key) if isinstance(item.get("name"), str)]
+
+
+def _something_to_judge(raw: Raw) -> Iterator[SpecError]:
+    if not raw.get("slis") and not raw.get("probes"):
+        yield SpecError(
+            ("slis",), "an experiment needs at least one SLI or probe: nothing could be judged"
+        )
+
+
+def _a_fault(raw: Raw) -> Iterator[SpecError]:
+    method = raw.get("method")
+    if (
+        isinstance(method, list)
+        and method
+        and not any("fault" in a for _, a in _items(raw, "method"))
+    ):
+        yield SpecError(("method",), "needs at least one fault")
+
+
+def _unique_names(raw: Raw) -> Iterator[SpecError]:
+    for key in ("slis", "probes", "method", "guardrails"):
+        seen: dict[str, int] = {}
+        for index, item in _items(raw, key):
+            name = item.get("name")
+            if not isinstance(name, str):
+                continue
+            if name in seen:
+                yield SpecError(
+                    (key, index, "name"),
+                    f"“{name}” is already the name of number {seen[name] + 1}; give each its own",
+                )
+            seen.setdefault(name, index)
+
+
+def _one_measure(raw: Raw) -> Iterator[SpecError]:
+    kinds = ("ratio", "quantile", "value", "preset")
+    for index, sli in _items(raw, "slis"):
+        found = [kind for kind in kinds if sli.get(kind) is not None]
+        if len(found) != 1:
+            yield SpecError(
+                ("slis", index),
+                "needs exactly one of ratio, quantile, value and preset"
+                + (f", not {' and '.join(found)}" if found else ""),
+            )
+        if "with" in sli and sli.get("preset") is None:
+            yield SpecError(("slis", index, "with"), "belongs to a preset, and there is none")
+        if isinstance(sli.get("preset"), str):
+            given = sli.get("with") or {}
+            if isinstance(given, Mapping):
+                for path, message in presets.problems(sli["preset"], given):
+                    yield SpecError(("slis", index, *path), message)
+
+
+def _unit(sli: Raw) -> str | None:
+    """Return the unit that the SLI's quantities are in; None while that cannot be known."""
+    if sli.get("ratio") is not None:
+        return "ratio"
+    if isinstance(sli.get("preset"), str):
+        given = sli.get("with") or {}
+        if not isinstance(given, Mapping) or presets.problems(sli["preset"], given):
+            return None
+        made = presets.expand(sli["preset"], given)
+        unit = sli.get("unit") or made["unit"]
+        return "ratio" if "ratio" in made else str(unit)
+    if sli.get("quantile") is not None:
+        return str(sli.get("unit") or "s")
+    return str(sli.get("unit") or "") if sli.get("value") is not None else None
+
+
+def _quantity(value: Any, unit: str | None, path: Path) -> Iterator[SpecError]:
+    if unit is None or not isinstance(value, str | int | float) or isinstance(value, bool):
+        return
+    try:
+        to_unit(value, unit)
+    except UnitError as error:
+        yield SpecError(path, str(error))
+
+
+def _limits_and_margins(raw: Raw) -> Iterator[SpecError]:
+    for index, sli in _items(raw, "slis"):
+        unit = _unit(sli)
+        limit, margin = sli.get("limit"), sli.get("margin")
+        if isinstance(limit, Mapping):
+            for key in ("min", "max"):
+                yield from _quantity(limit.get(key), unit, ("slis", index, "limit", key))
+            if limit.get("min") is None and limit.get("max") is None:
+                yield SpecError(("slis", index, "limit"), "needs min, max or both")
+        if isinstance(margin, str | int | float) and not isinstance(margin, bool):
+            both = "{relative: 20%} (of the baseline) or {absolute: 0.5%} (percentage points)"
+            yield SpecError(("slis", index, "margin"), f"“{margin}” is ambiguous: write {both}")
+        if isinstance(margin, Mapping):
+            yield from _quantity(
+                margin.get("absolute"), unit, ("slis", index, "margin", "absolute")
+            )
+            given = [key for key in ("absolute", "relative") if margin.get(key) is not None]
+            if len(given) != 1:
+                yield SpecError(("slis", index, "margin"), "needs either absolute or relative")
+            for key in given:
+                if _is_negative(margin[key]):
+                    yield SpecError(("slis", index, "margin", key), "must not be negative")
+        expect = sli.get("expect", "holds")
+        if expect == "holds" and not limit and not margin:
+            yield SpecError(
+                ("slis", index),
+                "is expected to hold, so it needs a margin, a limit or both: what counts as worse?",
+            )
+        if expect == "may_degrade" and not limit:
+            yield SpecError(("slis", index, "limit"), "is missing: how far may it degrade?")
+        if expect == "degrades" and not limit:
+            yield SpecError(("slis", index, "limit"), "is missing: how far may it degrade?")
+
+
+def _is_negative(value: Any) -> bool:
+    for read in (Percentage, Duration):
+        try:
+            return read(value) < 0
+        except UnitError:
+            continue
+    return False
+
+
+def _probes(raw: Raw) -> Iterator[SpecError]:
+    for index, probe in _items(raw, "probes"):
+        kinds = [kind for kind in ("http", "promql") if probe.get(kind) is not None]
+        if len(kinds) != 1:
+            yield SpecError(("probes", index), "needs exactly one of http and promql")
+        tolerance = probe.get("tolerance")
+        if kinds == ["promql"] and isinstance(tolerance, Mapping) and "status" in tolerance:
+            yield SpecError(
+                ("probes", index, "tolerance", "status"), "belongs to an http probe; use min or max"
+            )
+
+
+def _guardrails(raw: Raw) -> Iterator[SpecError]:
+    slis = {sli["name"]: sli for _, sli in _items(raw, "slis") if isinstance(sli.get("name"), str)}
+    for index, guardrail in _items(raw, "guardrails"):
+        name = guardrail.get("sli")
+        if isinstance(name, str) and name not in slis:
+            yield SpecError(("guardrails", index, "sli"), _no_such("SLI", name, list(slis)))
+        given = [key for key in ("above", "below") if guardrail.get(key) is not None]
+        if len(given) != 1:
+            yield SpecError(("guardrails", index), "needs either above or below")
+        for key in given:
+            unit = _unit(slis[name]) if name in slis else None
+            yield from _quantity(guardrail[key], unit, ("guardrails", index, key))
+
+
+def _no_such(noun: str, name: str, names: list[str]) -> str:
+    return f"there is no {noun} “{name}”" + (f"; there are {', '.join(names)}" if names else "")
+
+
+def _references(action: Raw) -> Iterator[tuple[str, int, str]]:
+    start = action.get("start")
+    if isinstance(start, Mapping):
+        for key in ("with", "after"):
+            names = start.get(key)
+            if isinstance(names, list):
+                for position, name in enumerate(names):
+                    if isinstance(name, str):
+                        yield key, position, name
+
+
+def _starts(raw: Raw) -> Iterator[SpecError]:
+    names = _names(raw, "method")
+    waits: dict[str, set[str]] = {name: set() for name in names}
+    previous: str | None = None
+    where: dict[str, int] = {}
+    for index, action in _items(raw, "method"):
+        name = action.get("name")
+        start = action.get("start")
+        if isinstance(start, Mapping) and start.get("with") and start.get("after"):
+            yield SpecError(("method", index, "start"), "takes either with or after, not both")
+        for key, position, other in _references(action):
+            path = ("method", index, "start", key, position)
+            if other == name:
+                yield SpecError(path, f"“{other}” cannot wait for itself")
+            elif other not in names:
+                yield SpecError(path, _no_such("action", other, names))
+            elif isinstance(name, str):
+                waits[name].add(other)
+        if isinstance(name, str):
+            where.setdefault(name, index)
+            if start is None and previous is not None and previous != name:
+                waits[name].add(previous)
+            previous = name
+    try:
+        TopologicalSorter(waits).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        yield SpecError(
+            ("method", where[circle[0]], "start"),
+            f"goes round in a circle: {' → '.join(circle)}",
+        )
+
+
+_RULES: tuple[Callable[[Raw], Iterator[SpecError]], ...] = (
+    _something_to_judge,
+    _a_fault,
+    _unique_names,
+    _one_measure,
+    _limits_and_margins,
+    _probes,
+    _guardrails,
+    _starts,
+)

@@ -1,0 +1,187 @@
+"""The experiment document: one typed model for forms, API, YAML editor, importers and engine.
+
+``parse`` is the only way in. It reports every error at once; there is no second validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from drivers.protocol import FaultParams
+from experiments.domain import parameters as params
+from experiments.domain import rules
+from experiments.domain.errors import InvalidDocumentError, Path, SpecError, from_pydantic
+from experiments.domain.method import (
+    Action,
+    Checkpoint,
+    FaultAction,
+    Guardrail,
+    Probe,
+    Timing,
+    Wait,
+)
+from experiments.domain.slis import Name, Part, Sli
+
+Catalogue = Mapping[str, type[FaultParams]]
+API_VERSION: Literal["chaosweb/v1"] = "chaosweb/v1"
+
+
+class Metadata(Part):
+    """What the experiment is called, and whose it is."""
+
+    name: Name
+    title: str = Field(default="", max_length=200)
+    description: str = ""
+    service: str = ""
+    tags: tuple[Name, ...] = ()
+
+
+class Experiment(Part):
+    """A whole experiment, its parameters' values written in."""
+
+    api_version: Literal["chaosweb/v1"] = Field(alias="apiVersion")
+    kind: Literal["Experiment"]
+    metadata: Metadata
+    hypothesis: str = Field(min_length=1)
+    parameters: dict[str, params.Parameter] = Field(default_factory=dict)
+    slis: tuple[Sli, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    timing: Timing = Timing()
+    method: tuple[Action, ...] = Field(min_length=1)
+    guardrails: tuple[Guardrail, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Return what pages call it."""
+        return self.metadata.title or self.metadata.name
+
+    @property
+    def faults(self) -> tuple[FaultAction, ...]:
+        """Return the actions that inject."""
+        return tuple(action for action in self.method if isinstance(action, FaultAction))
+
+    def sli(self, name: str) -> Sli:
+        """Return the SLI of that name. Raises KeyError."""
+        for sli in self.slis:
+            if sli.name == name:
+                return sli
+        raise KeyError(name)
+
+    @property
+    def aliases(self) -> frozenset[str]:
+        """Return the connections that the document names."""
+        sources = {sli.source for sli in self.slis}
+        sources |= {probe.promql.source for probe in self.probes if probe.promql}
+        return frozenset(sources | {action.via for action in self.faults})
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The outcome of ``parse``: a spec, or errors; never both."""
+
+    spec: Experiment | None
+    errors: tuple[SpecError, ...]
+
+    def or_raise(self) -> Experiment:
+        """Return the spec. Raises InvalidDocumentError with every error."""
+        if self.spec is None:
+            raise InvalidDocumentError(self.errors)
+        return self.spec
+
+
+_TAGS = frozenset({"fault", "checkpoint", "wait"})
+
+
+def _tidy(path: Path) -> Path:
+    """Drop what pydantic adds to a path: the tag of a method's action, a bare baseline's field."""
+    if len(path) > 2 and path[0] == "method" and path[2] in _TAGS:
+        path = (*path[:2], *path[3:])
+    if path[:3] == ("timing", "baseline", "length"):
+        path = path[:2]
+    return path
+
+
+def parse(raw: Any, *, faults: Catalogue, values: Mapping[str, Any] | None = None) -> Parsed:
+    """Read a raw document (JSON types) and report every error at once.
+
+    Args:
+        raw: what JSON or YAML gave.
+        faults: every fault model by kind, from ``backends``.
+        values: values of parameters (environment's and launch's); None checks the document as it
+            stands, with defaults, and forgives parameters that have none.
+    """
+    if not isinstance(raw, Mapping):
+        return Parsed(None, (SpecError((), "the document must be a mapping of fields"),))
+    declared, errors = params.declared(raw.get("parameters"))
+    settled, missing = params.settle(declared, values or {})
+    if values is not None:
+        errors += missing
+    names = raw.get("parameters")
+    known = frozenset(map(str, names)) if isinstance(names, Mapping) else frozenset()
+    resolved, unknown = params.substitute(raw, settled, known)
+    errors += unknown
+    unset = frozenset(declared) - frozenset(settled)
+    spec: Experiment | None = None
+    try:
+        spec = Experiment.model_validate(resolved, context={"faults": faults})
+    except ValidationError as error:
+        errors += [SpecError(_tidy(found.path), found.message) for found in from_pydantic(error)]
+    told = rules.check(resolved)
+    # A rule knows more than a type does: where both speak of one place, the rule is heard.
+    places = {error.path for error in told}
+    errors = [error for error in errors if error.path not in places] + told
+    if values is None and unset:
+        errors = [error for error in errors if not _waits_for_value(raw, error.path, unset)]
+    unique = sorted(set(errors), key=lambda error: [str(part) for part in error.path])
+    return Parsed(None, tuple(unique)) if unique or spec is None else Parsed(spec, ())
+
+
+def _waits_for_value(raw: Any, path: Path, unset: frozenset[str]) -> bool:
+    node: Any = raw
+    for part in path:
+        try:
+            node = node[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return isinstance(node, str) and any(name in unset for name in params.REFERENCE.findall(node))
+
+
+def json_schema(faults: Catalogue) -> dict[str, Any]:
+    """Return the JSON Schema of the document, each fault's ``with`` written out."""
+    schema = TypeAdapter(Experiment).json_schema(by_alias=True)
+    definitions = schema["$defs"]
+    branches = []
+    for kind, model in sorted(faults.items()):
+        made = model.model_json_schema(ref_template="#/$defs/{model}")
+        definitions.update(made.pop("$defs", {}))
+        name = f"with.{kind}"
+        definitions[name] = made
+        branches.append(
+            {
+                "if": {"properties": {"fault": {"const": kind}}, "required": ["fault"]},
+                "then": {"properties": {"with": {"$ref": f"#/$defs/{name}"}}},
+            }
+        )
+    action = definitions["FaultAction"]
+    action["properties"]["fault"]["enum"] = sorted(faults)
+    action["allOf"] = branches
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "ChaosWeb experiment"
+    return schema
+
+
+__all__ = [
+    "API_VERSION",
+    "Checkpoint",
+    "Experiment",
+    "FaultAction",
+    "Metadata",
+    "Parsed",
+    "Wait",
+    "json_schema",
+    "parse",
+]

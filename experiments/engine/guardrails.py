@@ -1,0 +1,63 @@
+"""When a guardrail stops a run: m of the n newest distinct samples, or no data for too long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from experiments.domain.method import Guardrail
+from experiments.engine.snapshot import Pace, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a guardrail says now, in a sentence."""
+
+    state: Literal["quiet", "breached", "no_data"]
+    reason: str = ""
+
+
+def is_breach(guardrail: Guardrail, value: float, bound: float) -> bool:
+    """Return whether the value is beyond the bound, both in the SLI's unit."""
+    return value > bound if guardrail.above is not None else value < bound
+
+
+def patience(guardrail: Guardrail, pace: Pace) -> timedelta:
+    """Return how old the newest sample may be before the guardrail is blind."""
+    return timedelta(seconds=pace.lag_s + max(3 * float(guardrail.every), 2 * pace.step_s))
+
+
+def rule(
+    guardrail: Guardrail,
+    samples: Sequence[Sample],
+    *,
+    watched_since: datetime,
+    now: datetime,
+    pace: Pace,
+) -> Ruling:
+    """Judge the newest distinct samples, oldest first. Samples without data do not count."""
+    seen = [sample for sample in samples if sample.is_breach is not None]
+    window = seen[-guardrail.breaches.of :]
+    breaches = [sample for sample in window if sample.is_breach]
+    if len(breaches) >= guardrail.breaches.count:
+        side = "above" if guardrail.above is not None else "below"
+        bound = guardrail.above if guardrail.above is not None else guardrail.below
+        values = ", ".join(sample.note or f"{sample.value:g}" for sample in breaches)
+        return Ruling(
+            "breached",
+            f"{guardrail.name}: {len(breaches)} of the last {len(window)} readings of "
+            f"{guardrail.sli} were {side} {bound}: {values}",
+        )
+    newest = max([watched_since, *(sample.at for sample in seen[-1:])])
+    if now - newest > patience(guardrail, pace):
+        blind = next((sample.note for sample in reversed(samples) if sample.note), "")
+        if samples and samples[-1].is_breach is not None:
+            blind = ""
+        return Ruling(
+            "no_data",
+            f"{guardrail.name}: no new data of {guardrail.sli} for "
+            f"{(now - newest).total_seconds():.0f} s{f' ({blind})' if blind else ''}",
+        )
+    return Ruling("quiet")

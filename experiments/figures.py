@@ -1,0 +1,1 @@
+"""Figures as plain dictionaries, for plotly in the browser."""

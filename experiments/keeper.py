@@ -1,0 +1,100 @@
+"""The keeper: a thread in every control worker that needs neither queue nor beat.
+
+Every two seconds it takes what nobody has looked after from the database: overdue injections first
+(a fault is worth more than a run), then overdue runs. ``manage.py keeper`` runs the same loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+
+from experiments.services import calling, carrying, conducting, reconciling
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 1.5
+"""How long after its moment a thing is overdue: the queue had its chance."""
+_RECONCILE_EVERY = 90
+
+
+class Keeper:
+    """One loop per process."""
+
+    _running: ClassVar[Keeper | None] = None
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="keeper", daemon=True)
+
+    @classmethod
+    def start(cls) -> None:
+        """Start the loop in this process, once."""
+        if cls._running is None:
+            cls._running = cls()
+            cls._running._thread.start()
+
+    @classmethod
+    def stop(cls) -> None:
+        """End the loop and wait until it has handed over."""
+        if cls._running is not None:
+            cls._running._stop.set()
+            cls._running._thread.join(timeout=10)
+            cls._running = None
+
+    def _loop(self) -> None:
+        rounds = 0
+        while not self._stop.wait(settings.KEEPER_EVERY_S):
+            run_once(reconcile=rounds % _RECONCILE_EVERY == 0)
+            rounds += 1
+
+
+def run_once(*, reconcile: bool = False) -> int:
+    """Look after everything overdue, several at a time. Return how many there were."""
+    try:
+        runs, injections = conducting.overdue(grace_s=GRACE_S)
+    except DatabaseError as error:
+        log.warning("the keeper cannot read the database: %s", error)
+        close_old_connections()
+        return 0
+    # A hung backend holds a thread, never the loop's other injections.
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="keeper") as pool:
+        list(pool.map(_carry, injections))
+        list(pool.map(_run, runs))
+        if reconcile:
+            list(pool.map(_reconcile, [None]))
+    close_old_connections()
+    return len(runs) + len(injections)
+
+
+def _carry(injection_id: int) -> None:
+    _guarded("injection", injection_id, lambda: carrying.carry(injection_id=injection_id))
+
+
+def _run(run_id: int) -> None:
+    def advance() -> None:
+        conducting.tick(run_id=run_id)
+        for kind in conducting.calls_due(run_id=run_id, grace_s=GRACE_S):
+            calling.make(run_id=run_id, kind=kind)
+
+    _guarded("run", run_id, advance)
+
+
+def _reconcile(_: None) -> None:
+    _guarded("ledger", 0, reconciling.reconcile)
+
+
+def _guarded(what: str, identity: int, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except Exception:
+        # The loop's edge: one broken row must never keep the keeper from the others.
+        log.exception("keeper: %s %s", what, identity)
+    finally:
+        close_old_connections()

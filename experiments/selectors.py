@@ -1,0 +1,1 @@
+"""Reads for pages: what to show, in few queries. Selectors never write."""

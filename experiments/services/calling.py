@@ -1,0 +1,130 @@
+"""Makes the outside calls of a run that are no injection's, each claimed like a carry.
+
+``check`` asks backends and sources whether the run can be; ``gate`` whether the system is healthy
+just before the first fault; ``watch`` feeds guardrails and charts; ``judge`` ends the run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from drivers.protocol import DriverError
+from experiments.domain.states import LIVE
+from experiments.models import Call, Run
+from experiments.services import (
+    checking,
+    clock,
+    conducting,
+    gating,
+    judging,
+    transitions,
+    watching,
+)
+from experiments.services.outcomes import Outcome
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = (1.0, 2.0, 5.0, 10.0, 20.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    make: Callable[[Run], Outcome]
+    lease_s: float
+    commit: Callable[[Run, Outcome, datetime], None]
+    give_up: Callable[[Run, str], Outcome]
+    patience: int
+
+
+def _nothing(run: Run, outcome: Outcome, now: datetime) -> None:
+    """Commit nothing beyond the outcome."""
+
+
+def _refused(run: Run, error: str) -> Outcome:
+    return Outcome(is_ok=False, reason=error)
+
+
+_KINDS = {
+    "check": _Kind(checking.check, 60.0, checking.commit, _refused, 2),
+    "gate": _Kind(gating.gate, 60.0, gating.commit, _refused, 2),
+    "watch": _Kind(watching.watch, 30.0, watching.commit, watching.without_data, 1),
+    "judge": _Kind(judging.judge, 120.0, judging.commit, judging.without_data, 4),
+}
+
+
+def make(*, run_id: int, kind: str) -> None:
+    """Make the call if it is due and nobody else does, and tick the run afterwards."""
+    claimed = _claim(run_id, kind)
+    if claimed is None:
+        return
+    run, call, attempt = claimed
+    outcome: Outcome | None = None
+    error = ""
+    try:
+        outcome = _KINDS[kind].make(run)
+    except DriverError as failure:
+        error = str(failure)
+    except Exception as failure:
+        log.exception("run %s: %s failed", run_id, kind)
+        error = f"{type(failure).__name__}: {failure}"
+    if outcome is None and call.failures + 1 >= _KINDS[kind].patience:
+        outcome = _KINDS[kind].give_up(run, error)
+    _commit(run, call, attempt, outcome, error)
+    conducting.tick(run_id=run_id)
+
+
+def _claim(run_id: int, kind: str) -> tuple[Run, Call, int] | None:
+    now = clock.now()
+    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    call = (
+        Call.objects.select_related("run", "run__version", "run__environment")
+        .filter(
+            free,
+            run_id=run_id,
+            kind=kind,
+            due_at__lte=now,
+            finished_at__isnull=True,
+            run__status__in=sorted(status.value for status in LIVE),
+        )
+        .first()
+    )
+    if call is None:
+        return None
+    lease = now + timedelta(seconds=_KINDS[kind].lease_s)
+    claimed = Call.objects.filter(free, pk=call.pk, attempt=call.attempt).update(
+        attempt=F("attempt") + 1, attempt_deadline=lease
+    )
+    return (call.run, call, call.attempt + 1) if claimed == 1 else None
+
+
+def _commit(run: Run, call: Call, attempt: int, outcome: Outcome | None, error: str) -> None:
+    now = clock.now()
+    with transaction.atomic():
+        changes: dict[str, Any] = {"attempt_deadline": None, "woken_at": None, "error": error}
+        if outcome is None:
+            failures = call.failures + 1
+            wait = _RETRY_S[min(failures, len(_RETRY_S)) - 1]
+            changes |= {"failures": failures, "due_at": now + timedelta(seconds=wait)}
+        elif outcome.again_s is not None:
+            changes |= {"failures": 0, "due_at": now + timedelta(seconds=outcome.again_s)}
+        else:
+            changes |= {
+                "finished_at": now,
+                "outcome": {"is_ok": outcome.is_ok, "reason": outcome.reason},
+            }
+        mine = Call.objects.filter(pk=call.pk, attempt=attempt, finished_at__isnull=True)
+        if mine.update(**changes) != 1:
+            return
+        if outcome is None:
+            transitions.journal(
+                run=run, kind="error", message=f"{call.kind}: {error}", actor="engine", now=now
+            )
+        else:
+            _KINDS[call.kind].commit(run, outcome, now)

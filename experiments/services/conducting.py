@@ -1,0 +1,235 @@
+"""Advances runs by short, repeatable ticks: lock, load, decide, commit; no outside call inside.
+
+Every dispatch happens after commit. Running a tick twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import F, Q
+
+from experiments import queue
+from experiments.domain.method import Checkpoint, FaultAction, Wait
+from experiments.domain.states import LIVE, MAY_EXIST, EndedBy, InjectionPhase
+from experiments.engine import decide as engine
+from experiments.models import ActionRecord, Call, Injection, Run
+from experiments.services import clock, snapshots, transitions
+
+log = logging.getLogger(__name__)
+
+_ROUNDS = 64
+_LEASE_S = 5.0
+_SWEEP_LIMIT = 500
+
+
+def tick(*, run_id: int) -> None:
+    """Advance the run as far as it goes now. Never raises for a run that cannot be advanced."""
+    for _ in range(_ROUNDS):
+        try:
+            with transaction.atomic():
+                if not _step(run_id):
+                    return
+        except transitions.LostRaceError as error:
+            log.info("run %s: %s", run_id, error)
+            return
+        except Exception as error:
+            log.exception("run %s: the tick failed", run_id)
+            _give_up(run_id, error)
+            return
+    log.error("run %s: still something due after %s rounds", run_id, _ROUNDS)
+
+
+def _step(run_id: int) -> bool:
+    """Take the steps due now, in one transaction. Return whether there were any."""
+    rows = Run.objects.select_related("version", "environment")
+    if connection.features.has_select_for_update:
+        rows = rows.select_for_update(of=("self",))
+    run = rows.filter(pk=run_id).first()
+    if run is None or not run.is_live:
+        return False
+    now = clock.now()
+    snapshot = snapshots.load(run)
+    steps = engine.decide(snapshot, now)
+    for step in steps:
+        _apply(run, step, now)
+    if not steps:
+        Run.objects.filter(pk=run_id).update(next_due=engine.next_due(snapshot, now))
+    return bool(steps)
+
+
+def _apply(run: Run, step: engine.Step, now: datetime) -> None:
+    match step:
+        case engine.Move(to=to, reason=reason, actor=actor, ended_by=ended_by):
+            transitions.move(run=run, to=to, reason=reason, actor=actor, now=now, ended_by=ended_by)
+        case engine.Ask(kind=kind):
+            Call.objects.get_or_create(run=run, kind=kind, defaults={"due_at": now})
+        case engine.Wake(kind="carry", action=action):
+            _wake_carry(run, action, now)
+        case engine.Wake(kind=kind):
+            Call.objects.filter(run=run, kind=kind).update(woken_at=now)
+            lane = queue.TICKS if kind in ("watch", "judge") else queue.CONTROL
+            queue.wake("make_call", run.pk, kind, queue=lane)
+        case engine.Begin(action=action):
+            _begin(run, action, now)
+        case engine.Finish(action=action, outcome=outcome):
+            run.actions.filter(name=action, finished_at__isnull=True).update(
+                finished_at=now, outcome=outcome
+            )
+            _settle_waiting(run)
+        case engine.Recover(action=action, reason=reason, actor=actor):
+            row = run.injections.get(action=action)
+            begin_recovery(injection=row, reason=reason, actor=actor, now=now)
+        case engine.Stop(order=order):
+            transitions.order_stop(
+                run=run,
+                ended_by=order.ended_by,
+                actor=order.actor,
+                reason=order.reason,
+                now=now,
+                is_on_data=order.is_on_data,
+            )
+    run.refresh_from_db(from_queryset=Run.objects.select_related("version", "environment"))
+
+
+def _wake_carry(run: Run, action: str, now: datetime) -> None:
+    row = run.injections.get(action=action)
+    Injection.objects.filter(pk=row.pk).update(woken_at=now)
+    # A look at an active fault may wait a moment; injecting and removing may not.
+    lane = queue.TICKS if row.phase == InjectionPhase.ACTIVE else queue.CONTROL
+    queue.wake("carry", row.pk, queue=lane)
+
+
+def _begin(run: Run, name: str, now: datetime) -> None:
+    document = snapshots.spec_of(run)
+    action = next(action for action in document.method if action.name == name)
+    kind = {FaultAction: "fault", Checkpoint: "checkpoint", Wait: "wait"}[type(action)]
+    _, is_new = ActionRecord.objects.get_or_create(
+        run=run, name=name, defaults={"kind": kind, "started_at": now}
+    )
+    if not is_new:
+        return
+    if isinstance(action, FaultAction):
+        run.injections.filter(action=name, phase=InjectionPhase.PLANNED.value).update(
+            phase=InjectionPhase.INTENT.value, intent_at=now, due_at=now
+        )
+        message = f"{name}: {action.fault} is to be injected"
+    elif isinstance(action, Checkpoint):
+        Run.objects.filter(pk=run.pk).update(waiting_for="checkpoint")
+        message = f"{name}: waiting for a person: {action.checkpoint}"
+    else:
+        message = f"{name}: waiting for {action.wait}"
+    transitions.journal(run=run, kind="action", message=message, actor="engine", now=now)
+
+
+def _settle_waiting(run: Run) -> None:
+    if not run.actions.filter(kind="checkpoint", finished_at__isnull=True).exists():
+        Run.objects.filter(pk=run.pk).update(waiting_for="")
+
+
+def begin_recovery(*, injection: Injection, reason: str, actor: str, now: datetime) -> None:
+    """Note that the fault is to be removed now; cancel it if nothing was ever sent.
+
+    An intent without a plan was never sent: a carrier sends only after it has committed the plan
+    under a phase that is still ``intent``. One with a plan may be on its way: it is unanswered.
+    """
+    rows = Injection.objects.filter(pk=injection.pk)
+    never_sent = Q(phase=InjectionPhase.PLANNED.value) | Q(
+        phase=InjectionPhase.INTENT.value, plan__isnull=True
+    )
+    cancelled = rows.filter(never_sent).update(
+        phase=InjectionPhase.CANCELLED.value, recovered_at=now, due_at=None, attempt_deadline=None
+    )
+    if cancelled:
+        if injection.intent_at is not None:
+            message = f"{injection.action}: cancelled before anything was sent ({reason})"
+            transitions.journal(
+                run=injection.run, kind="injection", message=message, actor=actor, now=now
+            )
+        return
+    common = {
+        "phase": InjectionPhase.RECOVERING.value,
+        "recovering_at": now,
+        "due_at": now,
+        "woken_at": None,
+        # Whoever holds the attempt has lost it: its outcome will find another number.
+        "attempt": F("attempt") + 1,
+        "attempt_deadline": None,
+        "failures": 0,
+        "settle_reads": 0,
+        "gone_at": None,
+    }
+    moved = rows.filter(phase=InjectionPhase.INTENT.value).update(**common, is_unanswered=True)
+    moved = moved or rows.filter(
+        phase__in=[InjectionPhase.ACTIVE.value, InjectionPhase.RECOVERED.value]
+    ).update(**common)
+    if moved:
+        transitions.journal(
+            run=injection.run,
+            kind="recover",
+            message=f"{injection.action}: removal begins ({reason})",
+            actor=actor,
+            now=now,
+        )
+
+
+def sweep() -> int:
+    """Claim the runs that are due and dispatch a tick for each. Return how many."""
+    now = clock.now()
+    live = sorted(status.value for status in LIVE)
+    with transaction.atomic():
+        due = Run.objects.filter(status__in=live, next_due__lte=now).order_by("next_due")
+        if connection.features.has_select_for_update_skip_locked:
+            due = due.select_for_update(skip_locked=True)
+        found = list(due.values_list("pk", flat=True)[:_SWEEP_LIMIT])
+        Run.objects.filter(pk__in=found).update(next_due=now + timedelta(seconds=_LEASE_S))
+        for run_id in found:
+            queue.wake("tick", run_id, queue=queue.TICKS)
+    return len(found)
+
+
+def overdue(*, grace_s: float) -> tuple[list[int], list[int]]:
+    """Return the runs and the injections that nobody has looked after for ``grace_s`` too long."""
+    before = clock.now() - timedelta(seconds=grace_s)
+    runs = Run.objects.filter(
+        status__in=sorted(status.value for status in LIVE), next_due__lte=before
+    ).order_by("next_due")[:_SWEEP_LIMIT]
+    waiting = Q(due_at__lte=before) | Q(recover_by__lte=before)
+    unclaimed = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=before)
+    injections = Injection.objects.filter(
+        waiting, unclaimed, phase__in=sorted(phase.value for phase in MAY_EXIST)
+    ).order_by("due_at")[:_SWEEP_LIMIT]
+    return list(runs.values_list("pk", flat=True)), list(injections.values_list("pk", flat=True))
+
+
+def calls_due(*, run_id: int, grace_s: float) -> list[str]:
+    """Return the run's outside calls that nobody has made for ``grace_s`` too long."""
+    now = clock.now()
+    rows = Call.objects.filter(
+        Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now),
+        run_id=run_id,
+        finished_at__isnull=True,
+        due_at__lte=now - timedelta(seconds=grace_s),
+    )
+    return list(rows.values_list("kind", flat=True))
+
+
+def _give_up(run_id: int, error: Exception) -> None:
+    """End a run that cannot be decided: whatever it injected is recovered without its document."""
+    now = clock.now()
+    with transaction.atomic():
+        run = Run.objects.filter(pk=run_id).first()
+        if run is None or not run.is_live:
+            return
+        reason = f"the run could not be advanced: {type(error).__name__}: {error}"
+        transitions.order_stop(
+            run=run, ended_by=EndedBy.ERROR, actor="engine", reason=reason, now=now
+        )
+        for injection in run.injections.filter(
+            phase__in=[InjectionPhase.INTENT.value, InjectionPhase.ACTIVE.value]
+        ):
+            begin_recovery(injection=injection, reason=reason, actor="engine", now=now)
+            queue.wake("carry", injection.pk)
+        Run.objects.filter(pk=run_id).update(next_due=now + timedelta(seconds=_LEASE_S))

@@ -1,0 +1,200 @@
+"""Ends a run with a verdict: reads everything once more, keeps it, and has it judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from django.utils import timezone
+
+from drivers.protocol import Observation
+from experiments.analysis import verdict
+from experiments.analysis.evidence import (
+    EndedBy,
+    FaultEvidence,
+    HistogramTotals,
+    Phase,
+    ProbeEvidence,
+    RatioTotals,
+    RunEvidence,
+    Totals,
+)
+from experiments.domain.spec import Experiment
+from experiments.engine.snapshot import Pace
+from experiments.models import Injection, Run, Series
+from experiments.services import measuring, probing, snapshots, watching
+from experiments.services.outcomes import Outcome
+
+_LEAD_STEPS = 5
+_SETTLE_STEPS = 2
+"""Bins dropped right after each inject and recover: two widths of the window (verdict.md, 0)."""
+
+
+def phases_of(run: Run, document: Experiment, now: datetime) -> tuple[Phase, ...]:
+    """Return the phases as they happened: from confirmed injections and read-back removals."""
+    injected = [(row, row.injected_at) for row in run.injections.all() if row.injected_at]
+    first = min((at for _, at in injected), default=run.injecting_at)
+    found: list[Phase] = []
+    if run.baseline_at is not None and first is not None:
+        last = document.timing.baseline.last
+        start = first.timestamp() - float(last) if last else run.baseline_at.timestamp()
+        found.append(Phase("baseline", start, first.timestamp()))
+    spans = sorted(
+        (at.timestamp(), (row.recovering_at or row.recovered_at or now).timestamp())
+        for row, at in injected
+    )
+    found += [Phase("fault", start, end) for start, end in _union(spans)]
+    gone = [moment for row, _ in injected if (moment := row.gone_at or row.recovered_at)]
+    if gone and len(gone) == len(injected):
+        began = max(gone).timestamp()
+        settled = run.settling_at.timestamp() if run.settling_at else began
+        end = min(settled + float(document.timing.settle), now.timestamp())
+        found.append(Phase("recovery", began, max(began, end)))
+    return tuple(found)
+
+
+def _union(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for start, end in spans:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def judge(run: Run) -> Outcome:
+    """Make the end probes, read every series once more, and judge. Raises DriverError."""
+    return _judge(run, problem="")
+
+
+def without_data(run: Run, error: str) -> Outcome:
+    """Judge with what was kept while the run went on: the source does not answer any more."""
+    return _judge(run, problem=error)
+
+
+def _judge(run: Run, problem: str) -> Outcome:
+    document = snapshots.spec_of(run)
+    sources = snapshots.sources_of(run)
+    pace = snapshots.pace_of(document, sources)
+    now = timezone.now()
+    phases = phases_of(run, document, now)
+    settle_s = _SETTLE_STEPS * pace.step_s
+    stored = {row.sli: row for row in run.series.all()}
+    measured: dict[str, measuring.Measured] = {}
+    totals: dict[str, dict[str, Totals | None]] = {}
+    for sli in document.slis:
+        row = stored.get(sli.name)
+        earlier = measuring.read_stored(row.kind, bytes(row.payload)) if row else None
+        if problem or not phases:
+            measured[sli.name] = measuring.Measured(earlier, problem)
+            continue
+        source = sources[sli.source]
+        start, end = phases[0].start - _LEAD_STEPS * pace.step_s, phases[-1].end
+        found = measuring.read_series(sli, source, start=start, end=end, step_s=pace.step_s)
+        # What was read while the run went on is kept where the source has forgotten it.
+        series: Any = found.series
+        if series is not None and earlier is not None:
+            series = cast(Any, earlier).merge(series)
+        measured[sli.name] = measuring.Measured(series or earlier, found.problem)
+        totals[sli.name] = measuring.read_totals(sli, source, phases, settle_s)
+    probes = [
+        probing.probe(asked, run.environment, sources)
+        for asked in document.probes
+        if "end" in asked.at
+    ]
+    evidence = RunEvidence(
+        phases=phases,
+        slis=tuple(
+            measuring.evidence_of(
+                sli,
+                measured[sli.name].series,
+                totals.get(sli.name, {}),
+                measured[sli.name].problem,
+            )
+            for sli in document.slis
+        ),
+        faults=tuple(_fault(row) for row in run.injections.all()),
+        probes=(*_earlier_probes(run), *(_probe(result, "end") for result in probes)),
+        ended_by=cast(EndedBy, run.stop_ended_by or "plan"),
+        guardrail_on_data=run.is_stopped_on_data,
+        settle_s=settle_s,
+        scrape_interval_s=pace.scrape_s,
+        step_s=pace.step_s,
+    )
+    judgement = verdict.judge(evidence, seed=run.pk)
+    return Outcome(
+        is_ok=True,
+        reason=judgement.sentence,
+        findings={
+            "judgement": judgement,
+            "measured": measured,
+            "totals": totals,
+            "probes": probes,
+            "phases": phases,
+            "pace": pace,
+        },
+    )
+
+
+def _fault(row: Injection) -> FaultEvidence:
+    seen = Observation.model_validate(row.evidence) if row.evidence else None
+    return FaultEvidence(
+        action=row.action,
+        requested_share=seen.requested_share if seen else (row.plan or {}).get("requested_share"),
+        delivered_share=seen.delivered_share if seen else None,
+        exposed=None if seen is None or seen.exposed is None else round(seen.exposed),
+        affected=None if seen is None or seen.affected is None else round(seen.affected),
+        took_effect=row.injected_at is not None,
+        detail=row.last_error or (seen.message if seen else ""),
+    )
+
+
+def _probe(result: probing.Probed, at: Literal["start", "end", "throughout"]) -> ProbeEvidence:
+    return ProbeEvidence(result.name, at, result.passed, result.detail)
+
+
+def _earlier_probes(run: Run) -> list[ProbeEvidence]:
+    """Return the probes made so far; of one made throughout, its first failure if it had one."""
+    found: dict[tuple[str, str], ProbeEvidence] = {}
+    for row in run.readings.filter(kind__in=["probe_start", "probe_throughout"]):
+        at = cast(Literal["start", "throughout"], row.kind.removeprefix("probe_"))
+        passed = None if row.is_breach is None else not row.is_breach
+        known = found.get((row.name, at))
+        if known is None or (known.passed is not False and passed is not True):
+            found[(row.name, at)] = ProbeEvidence(row.name, at, passed, row.note)
+    return list(found.values())
+
+
+def commit(run: Run, outcome: Outcome, now: datetime) -> None:
+    """Keep the series, the totals, the end probes and the judgement with the run."""
+    document = snapshots.spec_of(run)
+    found = outcome.findings
+    stored = {row.sli: row for row in run.series.all()}
+    for sli in document.slis:
+        watching.keep(run, sli, stored.get(sli.name), found["measured"][sli.name], now)
+        Series.objects.filter(run=run, sli=sli.name).update(
+            totals=_totals_json(found["totals"].get(sli.name, {}))
+        )
+    probing.keep(run, found["probes"], "end", now)
+    judgement = found["judgement"].to_json()
+    pace: Pace = found["pace"]
+    judgement["step_s"] = pace.step_s
+    judgement["phases"] = [
+        {"name": phase.name, "start": phase.start, "end": phase.end} for phase in found["phases"]
+    ]
+    Run.objects.filter(pk=run.pk).update(verdict=judgement["verdict"], judgement=judgement)
+
+
+def _totals_json(totals: dict[str, Totals | None]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, total in totals.items():
+        if isinstance(total, RatioTotals):
+            out[name] = {"bad": total.bad, "total": total.total}
+        elif isinstance(total, HistogramTotals):
+            out[name] = {
+                "bounds": [None if bound == float("inf") else bound for bound in total.bounds],
+                "counts": list(total.counts),
+            }
+    return out

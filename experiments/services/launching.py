@@ -1,0 +1,141 @@
+"""Requests runs, stops them, and lets a waiting one go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from experiments import backends, queue
+from experiments.domain import spec
+from experiments.domain.errors import InvalidDocumentError, SpecError
+from experiments.domain.states import EndedBy, Status
+from experiments.models import Environment, ExperimentVersion, Run, User
+from experiments.services import clock, conducting, people, transitions
+
+
+def fits(document: spec.Experiment, environment: Environment) -> list[SpecError]:
+    """Return what the environment lacks for the document: aliases, and what they are bound to."""
+    bound = {
+        alias.name: alias.connection for alias in environment.aliases.select_related("connection")
+    }
+    found: list[SpecError] = []
+
+    def need(alias: str, kind: str, path: tuple[str | int, ...]) -> None:
+        connection = bound.get(alias)
+        if connection is None:
+            known = ", ".join(sorted(bound)) or "none"
+            found.append(
+                SpecError(
+                    path,
+                    f"“{alias}” is no connection of {environment} (it has {known})",
+                )
+            )
+        elif connection.kind != kind:
+            found.append(
+                SpecError(path, f"“{alias}” is a {connection.kind} connection, not {kind}")
+            )
+
+    for index, action in enumerate(document.method):
+        if isinstance(action, spec.FaultAction):
+            need(action.via, action.fault.split(".")[0], ("method", index, "via"))
+    for index, sli in enumerate(document.slis):
+        need(sli.source, "prometheus", ("slis", index, "source"))
+    for index, probe in enumerate(document.probes):
+        if probe.promql is not None:
+            need(probe.promql.source, "prometheus", ("probes", index, "promql", "source"))
+    return found
+
+
+def request_run(
+    *,
+    version: ExperimentVersion,
+    environment: Environment,
+    user: User,
+    idempotency_key: str,
+    parameters: dict[str, Any] | None = None,
+) -> Run:
+    """Request a run and wake the engine; the same key of the same person gives the same run.
+
+    Raises InvalidDocumentError when the document and the environment do not fit, PermissionDenied.
+    """
+    people.require(user, "launch_run", "launch runs")
+    known = Run.objects.filter(requested_by=user, idempotency_key=idempotency_key).first()
+    if known is not None:
+        return known
+    declared = version.document.get("parameters") or {}
+    values = {
+        **{name: value for name, value in environment.parameters.items() if name in declared},
+        **(parameters or {}),
+    }
+    document = spec.parse(version.document, faults=backends.faults(), values=values).or_raise()
+    missing = fits(document, environment)
+    if missing:
+        raise InvalidDocumentError(missing)
+    frozen = {
+        name: values.get(name, parameter.default) for name, parameter in document.parameters.items()
+    }
+    now = clock.now()
+    try:
+        with transaction.atomic():
+            run = Run.objects.create(
+                version=version,
+                environment=environment,
+                parameters=frozen,
+                requested_by=user,
+                requested_at=now,
+                status_since=now,
+                idempotency_key=idempotency_key,
+                next_due=now,
+            )
+            transitions.journal(
+                run=run,
+                kind="request",
+                new=Status.REQUESTED.value,
+                message=f"{version} requested in {environment}",
+                actor=user.username,
+                now=now,
+            )
+            queue.wake("tick", run.pk)
+    except IntegrityError:
+        return Run.objects.get(requested_by=user, idempotency_key=idempotency_key)
+    return run
+
+
+def stop_run(*, run: Run, actor: str, reason: str = "", ended_by: EndedBy = EndedBy.PERSON) -> bool:
+    """End the run early and begin to remove its faults at once; idempotent, in every live state.
+
+    The intent to recover is committed here, before any queue is asked: whatever dies afterwards,
+    the keeper finds it. Return whether this call was the one that stopped it.
+    """
+    now = clock.now()
+    reason = reason or f"stopped by {actor}"
+    was_first = transitions.order_stop(
+        run=run, ended_by=ended_by, actor=actor, reason=reason, now=now
+    )
+    run.refresh_from_db()
+    if run.is_live:
+        conducting.tick(run_id=run.pk)
+    run.refresh_from_db()
+    return was_first
+
+
+def answer_checkpoint(*, run: Run, name: str, user: User) -> bool:
+    """Let the run go on past a checkpoint. Return whether it was waiting there."""
+    people.require(user, "launch_run", "let a run go on")
+    now = clock.now()
+    with transaction.atomic():
+        answered = run.actions.filter(
+            name=name, kind="checkpoint", finished_at__isnull=True
+        ).update(finished_at=now, outcome=f"answered by {user.username}")
+        if answered:
+            Run.objects.filter(pk=run.pk).update(next_due=now, waiting_for="")
+            transitions.journal(
+                run=run,
+                kind="checkpoint",
+                message=f"{name}: {user.username} lets the run go on",
+                actor=user.username,
+                now=now,
+            )
+            queue.wake("tick", run.pk)
+    return bool(answered)

@@ -1,0 +1,130 @@
+"""Loads a run as the engine sees it: one frozen snapshot, in a handful of queries."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from experiments import backends
+from experiments.domain import spec
+from experiments.domain.states import EndedBy, InjectionPhase, Status
+from experiments.engine.snapshot import (
+    ActionState,
+    CallState,
+    InjectionState,
+    Pace,
+    RunSnapshot,
+    Sample,
+    StopOrder,
+)
+from experiments.models import Connection, ExperimentVersion, Run
+
+_SCRAPES_PER_STEP = 5
+_FLUSHES_PER_STEP = 2
+"""design: a window of at least five scrapes and two flushes of the source."""
+
+
+@lru_cache(maxsize=256)
+def _parse(version_id: int, saved_at: str, values: str) -> spec.Experiment:
+    del saved_at  # part of the key: an id may be given again after a restored backup
+    document = ExperimentVersion.objects.values_list("document", flat=True).get(pk=version_id)
+    parsed = spec.parse(document, faults=backends.faults(), values=json.loads(values))
+    return parsed.or_raise()
+
+
+def spec_of(run: Run) -> spec.Experiment:
+    """Return the run's document, its parameters' values written in. Raises InvalidDocumentError."""
+    values = json.dumps(run.parameters, sort_keys=True)
+    return _parse(run.version_id, run.version.created_at.isoformat(), values)
+
+
+def sources_of(run: Run) -> dict[str, Connection]:
+    """Return the environment's connections by alias."""
+    aliases = run.environment.aliases.select_related("connection")
+    return {alias.name: alias.connection for alias in aliases}
+
+
+def pace_of(document: spec.Experiment, connections: dict[str, Connection]) -> Pace:
+    """Return the run's step and how often its sources advance, in seconds."""
+    scrape = flush = 0.0
+    for sli in document.slis:
+        source = connections.get(sli.source)
+        if source is not None:
+            scrape = max(scrape, source.scrape_interval_s)
+            flush = max(flush, source.flush_interval_s)
+    scrape, flush = scrape or 1.0, flush or 1.0
+    step = document.timing.step
+    return Pace(
+        step_s=float(step)
+        if step is not None
+        else max(_SCRAPES_PER_STEP * scrape, _FLUSHES_PER_STEP * flush),
+        scrape_s=max(scrape, flush),
+    )
+
+
+def load(run: Run) -> RunSnapshot:
+    """Return the frozen snapshot of the run, as the current transaction sees it."""
+    document = spec_of(run)
+    calls = {call.kind: call for call in run.calls.all()}
+    watch = calls.get("watch")
+    return RunSnapshot(
+        status=Status(run.status),
+        spec=document,
+        status_since=run.status_since,
+        injecting_at=run.injecting_at,
+        stop=StopOrder(
+            EndedBy(run.stop_ended_by), run.stop_actor, run.stop_reason, run.is_stopped_on_data
+        )
+        if run.stop_requested_at
+        else None,
+        actions={
+            record.name: ActionState(record.started_at, record.finished_at)
+            for record in run.actions.all()
+        },
+        injections={row.action: _injection(row) for row in run.injections.all()},
+        calls={kind: _call(call) for kind, call in calls.items()},
+        guardrails=_samples(run, document) if watch else {},
+        watched_since=run.baseline_at if watch else None,
+        pace=pace_of(document, sources_of(run)),
+    )
+
+
+def _injection(row: Any) -> InjectionState:
+    return InjectionState(
+        action=row.action,
+        phase=InjectionPhase(row.phase),
+        due_at=row.due_at,
+        woken_at=row.woken_at,
+        attempt_deadline=row.attempt_deadline,
+        has_plan=row.plan is not None,
+        is_final_failure=row.is_final_failure,
+        recover_by=row.recover_by,
+        recovered_at=row.recovered_at,
+        observed_phase=(row.observation or {}).get("phase", ""),
+        last_error=row.last_error,
+    )
+
+
+def _call(call: Any) -> CallState:
+    outcome = call.outcome or {}
+    return CallState(
+        kind=call.kind,
+        due_at=call.due_at,
+        woken_at=call.woken_at,
+        attempt_deadline=call.attempt_deadline,
+        finished_at=call.finished_at,
+        is_ok=outcome.get("is_ok"),
+        reason=outcome.get("reason", call.error),
+    )
+
+
+def _samples(run: Run, document: spec.Experiment) -> dict[str, tuple[Sample, ...]]:
+    found: dict[str, tuple[Sample, ...]] = {}
+    for guardrail in document.guardrails:
+        rows = run.readings.filter(kind="guardrail", name=guardrail.name).order_by("-at")
+        newest = list(rows[: guardrail.breaches.of + 1])
+        found[guardrail.name] = tuple(
+            Sample(row.at, row.value, row.is_breach, row.note) for row in reversed(newest)
+        )
+    return found

@@ -1,0 +1,138 @@
+"""The only writer of ``Run.status``, and the journal that explains every move."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from experiments.domain.states import (
+    BEFORE_FAULTS,
+    LIVE,
+    TERMINAL,
+    EndedBy,
+    Status,
+    Verdict,
+    check_move,
+)
+from experiments.models import Call, Claim, Run, RunEvent
+
+_MOMENTS = {
+    Status.BASELINE: "baseline_at",
+    Status.INJECTING: "injecting_at",
+    Status.RECOVERING: "recovering_at",
+    Status.SETTLING: "settling_at",
+}
+
+
+class LostRaceError(RuntimeError):
+    """The run had moved on meanwhile; nothing was written."""
+
+
+def move(
+    *,
+    run: Run,
+    to: Status,
+    reason: str,
+    actor: str,
+    now: datetime,
+    ended_by: EndedBy | None = None,
+) -> None:
+    """Change the run's status and write why, in one transaction.
+
+    Raises IllegalMoveError for a move that the table does not hold, LostRaceError when the run
+    moved meanwhile.
+    """
+    old = Status(run.status)
+    check_move(old, to)
+    changes: dict[str, Any] = {
+        "status": to.value,
+        "status_since": now,
+        "page_version": F("page_version") + 1,
+    }
+    if to in _MOMENTS:
+        changes[_MOMENTS[to]] = now
+    if to in TERMINAL:
+        changes |= {"ended_at": now, "reason": reason, "next_due": None, "waiting_for": ""}
+        if ended_by is not None:
+            changes["ended_by"] = ended_by.value
+        if old in BEFORE_FAULTS and to is Status.STOPPED:
+            changes["verdict"] = Verdict.INCONCLUSIVE.value
+    with transaction.atomic():
+        if Run.objects.filter(pk=run.pk, status=old.value).update(**changes) != 1:
+            raise LostRaceError(f"run {run.pk} is no longer {old}")
+        journal(
+            run=run,
+            kind="status",
+            message=reason,
+            actor=actor,
+            now=now,
+            old=old.value,
+            new=to.value,
+        )
+        if to in TERMINAL or to is Status.JUDGING:
+            calls = Call.objects.filter(run=run, finished_at__isnull=True).exclude(kind="judge")
+            calls.update(finished_at=now)
+        if to in TERMINAL:
+            Claim.objects.filter(run=run, released_at__isnull=True).update(released_at=now)
+    run.refresh_from_db()
+
+
+def journal(
+    *,
+    run: Run,
+    kind: str,
+    message: str,
+    actor: str,
+    now: datetime,
+    old: str = "",
+    new: str = "",
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Write one line of the journal, and let open pages know that there is something new."""
+    RunEvent.objects.create(
+        run=run,
+        at=now,
+        kind=kind,
+        old=old,
+        new=new,
+        actor=actor,
+        message=message,
+        details=details or {},
+    )
+    if kind != "status":
+        touch(run_id=run.pk)
+
+
+def touch(*, run_id: int) -> None:
+    """Let open pages of the run know that something visible has changed."""
+    Run.objects.filter(pk=run_id).update(page_version=F("page_version") + 1)
+
+
+def order_stop(
+    *,
+    run: Run,
+    ended_by: EndedBy,
+    actor: str,
+    reason: str,
+    now: datetime,
+    is_on_data: bool = False,
+) -> bool:
+    """Note that the run is to end early; the first order counts. Return whether this was it."""
+    with transaction.atomic():
+        moved = Run.objects.filter(
+            pk=run.pk, stop_requested_at__isnull=True, status__in=[s.value for s in LIVE]
+        ).update(
+            stop_requested_at=now,
+            stop_ended_by=ended_by.value,
+            stop_actor=actor,
+            stop_reason=reason,
+            is_stopped_on_data=is_on_data,
+            next_due=now,
+            page_version=F("page_version") + 1,
+        )
+        if moved:
+            journal(run=run, kind="stop", message=reason, actor=actor, now=now)
+    return bool(moved)
