@@ -167,6 +167,33 @@ QUEUE_TIMEOUT_S = 1.0
 SWEEP_EVERY_S = 0.5
 KEEPER_EVERY_S = 2.0
 
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_TIMEOUT = QUEUE_TIMEOUT_S
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": QUEUE_TIMEOUT_S,
+    "visibility_timeout": 3600,
+}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_DEFAULT_QUEUE = "ticks"
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_MAX_LOOP_INTERVAL = SWEEP_EVERY_S
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {
+        "task": "experiments.tasks.sweep",
+        "schedule": SWEEP_EVERY_S,
+        "options": {"queue": "control", "expires": 2},
+    },
+    "reconcile": {
+        "task": "experiments.tasks.reconcile",
+        "schedule": 180.0,
+        "options": {"queue": "ticks", "expires": 170},
+    },
+}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

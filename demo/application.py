@@ -21,10 +21,11 @@ def settings(config: DemoConfig, workdir: Path, *, redis_url: str) -> dict[str, 
     return environment(
         DJANGO_SETTINGS_MODULE="chaosweb.settings",
         SECRET_KEY=_secret_key(workdir / "secret_key"),
-        DEBUG="false",
+        BASE_URL=url,
+        DEBUG="no",
         ALLOWED_HOSTS=f"{HOST},localhost",
         CSRF_TRUSTED_ORIGINS=f"{url},http://localhost:{config.web_port}",
-        DATABASE_URL=f"sqlite:///{workdir / 'chaosweb.sqlite3'}",
+        DATABASE_URL=f"sqlite:{workdir / 'chaosweb.sqlite3'}",
         REDIS_URL=redis_url,
         STATIC_ROOT=str(workdir / "static"),
     )

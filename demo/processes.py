@@ -21,7 +21,7 @@ _TAIL_BYTES = 8_000
 
 
 class ProcessError(Exception):
-    """Something is wrong with one of our processes; the message ends with the tail of its log."""
+    """Something is wrong with one of our processes; the message says what its log says last."""
 
 
 class ProcessDied(ProcessError):  # noqa: N818 (it reads as what happened)
@@ -149,7 +149,10 @@ class Supervisor:
             names = sorter.get_ready()
             batch: list[_Running] = []
             for name in names:
-                batch.append(_Running(wanted[name]))
+                try:
+                    batch.append(_Running(wanted[name]))
+                except OSError as error:
+                    raise ProcessError(f"{name} cannot be started: {error}") from error
                 self._running.append(batch[-1])
             for each in batch:
                 self._wait_until_ready(each)

@@ -70,10 +70,11 @@ def _filter_problems(
             )
     wanted = overrides(params, chosen)
     for point in config.points:
-        shared = sorted(set(point.keys.values()) & set(wanted))
-        if shared and point not in chosen and point.block(params.block):
+        # A shared status or duration alone harms nobody: without a share it is not read.
+        key = point.percent_key(params.block)
+        if key in wanted and point not in chosen and point.block(params.block):
             yield Problem(
-                message=f"It would hit {point.label} too: both read {', '.join(shared)}.",
+                message=f"It would hit {point.label} too: both read {key}.",
                 hint="Give each its own *_runtime keys, or leave the route empty to hit both.",
                 where=address,
             )

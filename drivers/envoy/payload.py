@@ -22,6 +22,10 @@ from drivers.protocol import Document, Plan, Target
 from drivers.units import Percentage
 
 SENTINEL = "chaosweb."
+# A route's completed counter appears with its first response; its total is there from the start
+# (but leaves out requests that found no connection), so it tells a zero from a missing counter.
+_ROUTE_COMPLETED = ".upstream_rq_completed"
+_ROUTE_TOTAL = ".upstream_rq_total"
 
 
 class _Part(BaseModel):
@@ -249,10 +253,11 @@ def target_plans(plan: Plan) -> tuple[TargetPlan, ...]:
 
 def stats_path(targets_meters: Iterable[Meter]) -> str | None:
     """Return the path that reads just these counters, or None when there are none."""
-    wanted = sorted({name for meter in targets_meters for name in meter.names()})
+    wanted = {name for meter in targets_meters for name in meter.names()}
+    wanted |= {_born_with(name) for name in wanted}
     if not wanted:
         return None
-    pattern = "^(" + "|".join(re.escape(name) for name in wanted) + ")$"
+    pattern = "^(" + "|".join(re.escape(name) for name in sorted(wanted)) + ")$"
     return "/stats?filter=" + quote(pattern, safe="")
 
 
@@ -263,7 +268,14 @@ def read_stats(text: str) -> dict[str, float]:
         name, colon, value = line.rpartition(": ")
         if colon and value.strip().isdigit():
             found[name] = float(value)
+    for name in list(found):
+        if name.endswith(_ROUTE_TOTAL):
+            found.setdefault(name.removesuffix(_ROUTE_TOTAL) + _ROUTE_COMPLETED, 0.0)
     return found
+
+
+def _born_with(name: str) -> str:
+    return name.replace(_ROUTE_COMPLETED, _ROUTE_TOTAL)
 
 
 def identity(config: EnvoyConfig, address: str) -> str:

@@ -72,10 +72,13 @@
       tickcolor: grid,
       tickfont: { color: text, size: 11 },
       title: { font: { color: text, size: 11 } },
+      spikethickness: 1,
+      spikecolor: text,
+      spikedash: "dot",
     };
     const layout = fill(themed(figure.layout || {}), {
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
+      paper_bgcolor: resolve("--cw-surface"), // plotly outlines its hover line in it
+      plot_bgcolor: resolve("--cw-surface"),
       colorway: [1, 2, 3, 4, 5, 6].map((n) => resolve(`--cw-series-${n}`)),
       font: { color: resolve("--cw-text"), family: getComputedStyle(document.body).fontFamily, size: 12 },
       margin: { l: 52, r: 12, t: 10, b: 26 },
@@ -92,18 +95,20 @@
     ["xaxis", "yaxis", ...Object.keys(layout).filter((key) => /^[xy]axis\d+$/.test(key))]
       .forEach((key) => { layout[key] = fill({ ...(layout[key] || {}) }, axis); });
     if (layout.xaxis.type === "date") layout.xaxis = fill(layout.xaxis, {
-      tickformat: "%H:%M:%S", nticks: Math.max(3, Math.floor(width / 100)), tickangle: 0,
+      tickformat: "%H:%M:%S", nticks: Math.max(3, Math.floor(width / 75)), tickangle: 0,
     });
     // The mode bar reads its colours from the layout only.
     layout.modebar = fill({ ...(layout.modebar || {}) }, {
       bgcolor: "rgba(0,0,0,0)", color: text, activecolor: resolve("--cw-text"),
     });
-    const config = fill({ ...(figure.config || {}) }, {
-      responsive: true,
+    const config = {
+      ...fill({ ...(figure.config || {}) }, { responsive: true, scrollZoom: false }),
       displaylogo: false,
-      scrollZoom: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
-    });
+      plotlyServerURL: "", // plotly's “Share chart” would send the data to its makers
+      modeBarButtonsToRemove: [
+        "sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d",
+      ],
+    };
     return [themed(figure.data || []), layout, config];
   };
 

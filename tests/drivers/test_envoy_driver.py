@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -156,6 +157,37 @@ def test_a_post_that_timed_out_takes_effect_later_and_is_recovered(envoy: Runnin
     assert envoy.get().status_code == 503
     assert driver.recover(plan, None).phase == "gone"
     assert envoy.get().status_code == 200
+
+
+def test_many_threads_may_carry_the_same_plan(envoy_pair: list[RunningEnvoy]) -> None:
+    driver = opened(*envoy_pair)
+    plan = driver.prepare(abort())
+    with ThreadPoolExecutor(8) as threads:
+        handles = list(threads.map(driver.inject, [plan] * 8))
+    assert driver.observe(plan, handles[0]).phase == "active"
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda each: driver.recover(plan, each), handles))
+    assert driver.recover(plan, None).phase == "gone"
+    assert [each.overrides() for each in envoy_pair] == [{}, {}]
+
+
+def test_two_injections_at_once_never_both_hold_a_key(envoy: RunningEnvoy) -> None:
+    driver = opened(envoy)
+
+    def inject(token: str) -> Handle | DriverError:
+        try:
+            return driver.inject(plans[token])
+        except DriverError as error:
+            return error
+
+    for attempt in range(10):
+        tokens = (f"a-{attempt}", f"b-{attempt}")
+        plans = {token: driver.prepare(abort(token)) for token in tokens}
+        with ThreadPoolExecutor(2) as threads:
+            results = list(threads.map(inject, tokens))
+        assert sum(isinstance(each, Handle) for each in results) < 2
+        assert {driver.recover(plan, None).phase for plan in plans.values()} == {"gone"}
+        assert envoy.overrides() == {}
 
 
 def test_counters_of_a_restarted_envoy_begin_again(envoy: RunningEnvoy) -> None:

@@ -1,0 +1,18 @@
+"""Settings for tests: those of the product, with generated secrets and a database of their own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+
+os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+os.environ.setdefault("HASHED_STATIC", "no")
+os.environ.setdefault("LOG_LEVEL", "WARNING")
+# No queue unless a test starts one: a wake is refused at once, as on a machine without Redis.
+os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
+os.environ.setdefault("DATABASE_URL", f"sqlite:{tempfile.gettempdir()}/chaosweb-unused.db")
+
+from chaosweb.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
