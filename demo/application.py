@@ -27,7 +27,7 @@ def settings(config: DemoConfig, workdir: Path, *, redis_url: str) -> dict[str, 
         CSRF_TRUSTED_ORIGINS=f"{url},http://localhost:{config.web_port}",
         DATABASE_URL=f"sqlite:{workdir / 'chaosweb.sqlite3'}",
         REDIS_URL=redis_url,
-        STATIC_ROOT=str(workdir / "static"),
+        HASHED_STATIC="no",
     )
 
 
@@ -81,7 +81,7 @@ def _worker(
 
 
 def _celery(
-    name: str, workdir: Path, env: Mapping[str, str], *arguments: str, ready_text: str = "Starting"
+    name: str, workdir: Path, env: Mapping[str, str], *arguments: str, ready_text: str = " is starting"
 ) -> Process:
     log = workdir / f"{name}.log"
     return Process(

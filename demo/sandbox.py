@@ -29,7 +29,7 @@ class Sandbox:
     More processes may be started through `supervisor`; they stop before the sandbox does.
     """
 
-    def __init__(self, config: DemoConfig, workdir: Path) -> None:
+    def __init__(self, config: DemoConfig, workdir: Path, password: str | None = None) -> None:
         self.config = config
         self.workdir = workdir.resolve()
         self.supervisor = Supervisor()
@@ -37,7 +37,7 @@ class Sandbox:
         self.edge_admin = f"{HOST}:{config.edge_admin_port}"
         self.mesh_admin = f"{HOST}:{config.mesh_admin_port}"
         self.prometheus_url = f"http://{HOST}:{config.prometheus_port}"
-        self._password = secrets.token_urlsafe(24)
+        self._password = password or secrets.token_urlsafe(24)
         self.redis_url = f"redis://:{self._password}@{HOST}:{config.valkey_port}/0"
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ PREFIX = "DEMO_"
 _FREE_RANGE = range(20_000, 30_000)
 
 
-class SettingsError(Exception):
+class SettingsError(ValueError):
     """A variable that cannot be read, or a port that cannot be had; the message says which."""
 
 

@@ -113,7 +113,7 @@ class HttpReader:
                     return HttpAnswer(
                         status=response.status_code,
                         headers=dict(response.headers.items()),
-                        text=raw.decode(_charset(response), errors="replace"),
+                        text=_decode(raw, response.charset_encoding),
                         elapsed_s=time.monotonic() - started_s,
                         is_truncated=is_truncated,
                     )
@@ -164,7 +164,7 @@ class HttpReader:
             raise RequestRefusedError(f"A header cannot be sent: {error}.") from error
 
     def _permit(self, url: httpx.URL) -> None:
-        if url.scheme not in ("http", "https") or not url.host:
+        if url.scheme not in ("http", "https") or not is_connectable(url):
             raise RequestRefusedError(
                 f"“{url}” cannot be probed.", hint="Write http://host/path or https://host/path."
             )
@@ -212,6 +212,11 @@ def open_client(
         ) from error
 
 
+def is_connectable(url: httpx.URL) -> bool:
+    """Return whether a URL names a host and a port that exists; httpx accepts any number."""
+    return bool(url.host) and 0 < _port(url) < 65536
+
+
 @contextmanager
 def sending(
     client: httpx.Client, request: httpx.Request, deadline_s: float
@@ -240,8 +245,9 @@ def sending(
 def read_at_most(response: httpx.Response, max_bytes: int, deadline_s: float) -> tuple[bytes, bool]:
     """Return the body's first ``max_bytes`` and whether there was more.
 
-    The deadline (seconds on ``time.monotonic()``) is looked at between pieces, so a source that
-    trickles is given up at most one read later. Raises SourceUnavailableError.
+    The deadline (seconds on ``time.monotonic()``) is looked at between pieces, so a body that
+    trickles is given up at most one read later. Headers that trickle are bounded only in size,
+    as httpx bounds each read and not their sum. Raises SourceUnavailableError.
     """
     pieces, size = [], 0
     try:
@@ -277,16 +283,17 @@ def _bare(host: str) -> str:
 
 
 def _port(url: httpx.URL) -> int:
-    return url.port or (443 if url.scheme == "https" else 80)
+    if url.port is not None:
+        return url.port
+    return 443 if url.scheme == "https" else 80
 
 
-def _charset(response: httpx.Response) -> str:
-    named = response.charset_encoding or "utf-8"
+def _decode(raw: bytes, charset: str | None) -> str:
     try:
-        b"".decode(named)
+        return raw.decode(charset or "utf-8", errors="replace")
     except (LookupError, ValueError):
-        return "utf-8"
-    return named
+        # A charset that Python does not know, or that is no text encoding.
+        return raw.decode("utf-8", errors="replace")
 
 
 _ENTRY = re.compile(r"(\*\.)?([\w.-]+|\[[0-9a-fA-F:.]+\])(?::(\d{1,5}))?")

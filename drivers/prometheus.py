@@ -21,12 +21,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 
 from drivers.http import (
     RequestRefusedError,
     SourceUnavailableError,
+    is_connectable,
     open_client,
     read_at_most,
     sending,
@@ -257,10 +259,14 @@ class Prometheus:
 
     def _ask_once(self, path: str, form: Mapping[str, str | list[str]], deadline_s: float) -> Found:
         url = f"{self.url}/api/v1/{path}"
-        request = self._client.build_request("GET", url, params=form)
-        # Only GET is known everywhere for labels' values; elsewhere a long query needs a form.
-        if len(str(request.url)) > _LONGEST_GET and not path.startswith("label/"):
+        # Labels' values are known to GET only; elsewhere a long query travels as a form.
+        if len(urlencode(form, doseq=True)) > _LONGEST_GET and not path.startswith("label/"):
             request = self._client.build_request("POST", url, data=form)
+        else:
+            try:
+                request = self._client.build_request("GET", url, params=form)
+            except httpx.InvalidURL as error:
+                raise QueryError(f"The selector is too long: {error}.") from error
         try:
             with sending(self._client, request, deadline_s) as response:
                 raw, is_truncated = read_at_most(response, MAX_ANSWER_BYTES, deadline_s)
@@ -287,7 +293,7 @@ def _read_url(url: Any) -> str:
         raise RequestRefusedError(
             "The URL holds a name or password.", hint="Give them as username and password."
         )
-    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query:
+    if parsed.scheme not in ("http", "https") or not is_connectable(parsed) or parsed.query:
         raise RequestRefusedError(f"“{url}” is not the URL of a Prometheus.", hint=hint)
     return str(parsed).rstrip("/")
 

@@ -72,9 +72,6 @@
       tickcolor: grid,
       tickfont: { color: text, size: 11 },
       title: { font: { color: text, size: 11 } },
-      spikethickness: 1,
-      spikecolor: text,
-      spikedash: "dot",
     };
     const layout = fill(themed(figure.layout || {}), {
       paper_bgcolor: resolve("--cw-surface"), // plotly outlines its hover line in it
@@ -94,6 +91,8 @@
     });
     ["xaxis", "yaxis", ...Object.keys(layout).filter((key) => /^[xy]axis\d+$/.test(key))]
       .forEach((key) => { layout[key] = fill({ ...(layout[key] || {}) }, axis); });
+    layout.xaxis = fill(layout.xaxis, { spikethickness: 1, spikecolor: text, spikedash: "dot" });
+    layout.yaxis = fill(layout.yaxis, { showspikes: false });
     if (layout.xaxis.type === "date") layout.xaxis = fill(layout.xaxis, {
       tickformat: "%H:%M:%S", nticks: Math.max(3, Math.floor(width / 75)), tickangle: 0,
     });
@@ -104,6 +103,7 @@
     const config = {
       ...fill({ ...(figure.config || {}) }, { responsive: true, scrollZoom: false }),
       displaylogo: false,
+      toImageButtonOptions: { format: "svg", filename: "chaosweb" }, // a PNG needs img-src blob:
       plotlyServerURL: "", // plotly's “Share chart” would send the data to its makers
       modeBarButtonsToRemove: [
         "sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d",

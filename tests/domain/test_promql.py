@@ -122,30 +122,30 @@ def test_a_phase_total_is_the_difference_of_the_counters() -> None:
 
 def test_a_series_that_begins_within_the_phase_counts_from_zero() -> None:
     total = phase_total({A: 10}, {A: 11, B: 3})
-    assert (total.count, total.is_exact, total.appeared) == (4, True, {B})
+    assert (total.count, total.is_exact, total.appeared) == (4, True, frozenset({B}))
 
 
 def test_a_drop_is_a_reset_and_makes_the_total_a_lower_bound() -> None:
     total = phase_total({A: 10, B: 1}, {A: 4, B: 2})
-    assert (total.count, total.is_exact, total.reset) == (5, False, {A})
+    assert (total.count, total.is_exact, total.reset) == (5, False, frozenset({A}))
 
 
 def test_a_reset_hidden_by_growth_is_found_by_its_count() -> None:
     assert phase_total({A: 10}, {A: 50}).count == 40
     total = phase_total({A: 10}, {A: 50}, {A: 1})
-    assert (total.count, total.is_exact, total.reset) == (50, False, {A})
+    assert (total.count, total.is_exact, total.reset) == (50, False, frozenset({A}))
 
 
 def test_no_series_within_the_phase_is_missing_never_zero() -> None:
     assert phase_total({}, {}).count is None
     total = phase_total({A: 10}, {})
-    assert (total.count, total.is_exact, total.vanished) == (None, False, {A})
+    assert (total.count, total.is_exact, total.vanished) == (None, False, frozenset({A}))
     assert phase_total({A: 10}, {A: math.nan}).count is None
 
 
 def test_a_series_not_scraped_in_the_phase_makes_the_total_inexact() -> None:
     total = phase_total({A: 10, B: 4}, {A: 12})
-    assert (total.count, total.is_exact, total.vanished) == (2, False, {B})
+    assert (total.count, total.is_exact, total.vanished) == (2, False, frozenset({B}))
 
 
 def test_buckets_are_totalled_per_bound_over_all_pods() -> None:

@@ -176,6 +176,8 @@ def test_labels_and_series_are_listed(metrics: Prometheus) -> None:
         metrics.label_values("../status/config")
     with pytest.raises(QueryError, match="parse error"):
         metrics.label_values("pod", ["{"])
+    with pytest.raises(QueryError, match="too long"):
+        metrics.label_values("pod", ["up" * 40_000])
 
 
 def test_many_threads_share_one_reader(metrics: Prometheus) -> None:

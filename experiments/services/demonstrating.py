@@ -1,0 +1,92 @@
+"""Fills an installation with the demo: its people, its environment and its experiments."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from experiments.domain import text
+from experiments.models import Alias, Connection, Environment, ExperimentVersion, Service, User
+from experiments.services import authoring, people
+
+ENVIRONMENT = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the sandbox's backends answer, and how often its sources advance, in seconds."""
+
+    edge_admin: str
+    mesh_admin: str
+    prometheus_url: str
+    edge_url: str
+    scrape_interval_s: float
+    flush_interval_s: float
+
+
+@transaction.atomic
+def seed(
+    *,
+    place: Place,
+    documents: Iterable[str],
+    services: Mapping[str, tuple[str, str]],
+) -> tuple[Environment, list[ExperimentVersion], str]:
+    """Create or refresh everything; return environment, one version per document, password.
+
+    The password of the person ``demo`` is new each time and stored only as its hash.
+    """
+    people.ensure_roles()
+    demo, _ = User.objects.get_or_create(username="demo")
+    password = secrets.token_urlsafe(9)
+    demo.set_password(password)
+    demo.save()
+    people.give_role(user=demo, role=people.ADMIN)
+    kinds = {
+        "edge": ("envoy", {"addresses": [place.edge_admin]}),
+        "mesh": ("envoy", {"addresses": [place.mesh_admin]}),
+        "metrics": ("prometheus", {"url": place.prometheus_url}),
+    }
+    host = place.edge_url.split("//", 1)[-1].rstrip("/")
+    environment, _ = Environment.objects.update_or_create(
+        name=ENVIRONMENT,
+        defaults={
+            "title": "Sandbox",
+            "description": "The demo's shop, on this machine.",
+            "allowed_hosts": [host],
+        },
+    )
+    for alias, (kind, options) in kinds.items():
+        connection, _ = Connection.objects.update_or_create(
+            name=f"sandbox-{alias}",
+            defaults={
+                "kind": kind,
+                "options": options,
+                "scrape_interval_s": place.scrape_interval_s,
+                "flush_interval_s": place.flush_interval_s,
+            },
+        )
+        Alias.objects.update_or_create(
+            environment=environment, name=alias, defaults={"connection": connection}
+        )
+    for name, (owner, contact) in services.items():
+        Service.objects.update_or_create(name=name, defaults={"owner": owner, "contact": contact})
+    return environment, [_version(written, demo) for written in documents], password
+
+
+def _version(written: str, author: User) -> ExperimentVersion:
+    """Return the stored version of the document; a document that was stored before is found."""
+    raw = text.read(written)
+    for known in ExperimentVersion.objects.filter(experiment__name=raw["metadata"]["name"]):
+        if known.document == raw:
+            return known
+    first = ExperimentVersion.objects.filter(experiment__name=raw["metadata"]["name"]).first()
+    return authoring.save(
+        raw=raw,
+        author=author,
+        experiment=first.experiment if first else None,
+        message="what the first run found" if first else "from the demo",
+        written=written,
+    )
