@@ -19,14 +19,14 @@ FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
-RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent chaosweb
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent chaosweb
 WORKDIR /app
 
 FROM base AS demo
 COPY --from=demo-builder /opt/venv /opt/venv
 COPY . .
 USER chaosweb
-ENTRYPOINT ["python", "docker/demo.py"]
+ENTRYPOINT ["python", "docker/sandbox_part.py"]
 
 FROM base AS app
 ENV STATIC_ROOT=/srv/static

@@ -128,10 +128,13 @@ def test_requirements_leave_the_index_to_the_machine(name: str) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=shown)
-def test_scripts_are_sound_bash_and_stop_at_the_first_error(script: Path) -> None:
-    subprocess.run(["bash", "-n", str(script)], check=True)
-    assert script.read_text().startswith("#!/usr/bin/env bash\n")
-    assert "\nset -euo pipefail\n" in script.read_text()
+def test_scripts_parse_and_stop_at_the_first_error(script: Path) -> None:
+    text = script.read_text()
+    shells = {"#!/usr/bin/env bash": "set -euo pipefail", "#!/bin/sh": "set -eu"}
+    shebang = text.splitlines()[0]
+    assert shebang in shells
+    assert shells[shebang] in text.splitlines()
+    subprocess.run([shebang.split("/")[-1].split()[-1], "-n", str(script)], check=True)
     assert script.stat().st_mode & stat.S_IXUSR
 
 
@@ -233,7 +236,7 @@ def compose_text() -> str:
 
 @pytest.mark.parametrize("options", [(), ("--profile", "demo")], ids=["plain", "demo"])
 def test_the_compose_file_is_valid(options: tuple[str, ...], tmp_path: Path) -> None:
-    answer = compose_config(tmp_path, *options, **{name: "a1" * 20 for name in SECRETS})
+    answer = compose_config(tmp_path, *options, **dict.fromkeys(SECRETS, "a1" * 20))
     assert answer.returncode == 0, answer.stderr
     services = YAML(typ="safe").load(answer.stdout)["services"]
     assert {"web", "control", "ticks", "beat", "migrate", "postgres", "redis"} <= set(services)

@@ -1,0 +1,179 @@
+"""Fields of a fault, made from its model: a new fault needs no template and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drivers.protocol import FaultParams
+from experiments.forms.leaves import Leaf, Reads, scalar
+
+_UNITS: Mapping[str, Reads] = {
+    "duration": "duration",
+    "percentage": "percentage",
+    "rate": "rate",
+    "size": "size",
+}
+_TYPES: Mapping[str, Reads] = {"integer": "integer", "number": "number", "string": "text"}
+
+
+def leaves(model: type[FaultParams], under: tuple[str, ...] = ("with",)) -> tuple[Leaf, ...]:
+    """Return the inputs of every parameter of the fault, nested models' included."""
+    schema = model.model_json_schema()
+    return tuple(_object(schema, schema.get("$defs", {}), under))
+
+
+def _object(
+    schema: Mapping[str, Any], definitions: Mapping[str, Any], under: tuple[str, ...]
+) -> list[Leaf]:
+    required = schema.get("required", ())
+    found: list[Leaf] = []
+    for name, given in schema.get("properties", {}).items():
+        field, is_optional = _resolved(given, definitions)
+        if field.get("type") == "object" and field.get("properties"):
+            found += _object(field, definitions, (*under, name))
+        else:
+            is_required = name in required and not is_optional
+            found.append(_leaf((*under, name), field, is_required, definitions))
+    return found
+
+
+def _resolved(
+    field: Mapping[str, Any], definitions: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], bool]:
+    """Follow references, and take the one branch of an optional field."""
+    is_optional = False
+    while True:
+        if "$ref" in field:
+            target = definitions[str(field["$ref"]).rsplit("/", 1)[-1]]
+            field = {**target, **{key: field[key] for key in field if key != "$ref"}}
+            continue
+        branches = field.get("anyOf") or field.get("allOf") or []
+        others = [branch for branch in branches if branch.get("type") != "null"]
+        is_optional = is_optional or len(others) < len(branches)
+        if len(others) != 1:
+            return field, is_optional
+        rest = {key: value for key, value in field.items() if key not in ("anyOf", "allOf")}
+        field = {**others[0], **rest}
+
+
+def _leaf(
+    path: tuple[str, ...],
+    field: Mapping[str, Any],
+    is_required: bool,
+    definitions: Mapping[str, Any],
+) -> Leaf:
+    reads, choices, item = _kind(field, definitions)
+    default = field.get("default")
+    examples = [scalar(each) for each in field.get("examples", ())]
+    shown = "" if default is None else scalar(default) if not isinstance(default, dict) else ""
+    is_chosen = reads in ("choice", "boolean")
+    if is_chosen and not is_required and not shown:
+        choices = (("", "not set"), *choices)
+    return Leaf(
+        path,
+        field.get("title") or path[-1].replace("_", " ").capitalize(),
+        reads,
+        help=" ".join(part for part in (field.get("description", ""), _bounds(field)) if part),
+        unit=_unit(field),
+        choices=choices,
+        default=shown if is_chosen else "",
+        placeholder=shown or (f"for example {examples[0]}" if examples else ""),
+        is_required=is_required or is_chosen,
+        is_wide=reads in ("lines", "pairs", "yaml", "long"),
+        item=item,
+    )
+
+
+def _kind(
+    field: Mapping[str, Any], definitions: Mapping[str, Any]
+) -> tuple[Reads, tuple[tuple[str, str], ...], Reads]:
+    if field.get("format") in _UNITS:
+        return _UNITS[field["format"]], (), "text"
+    if "enum" in field or "const" in field:
+        values = field.get("enum") or [field["const"]]
+        labels = field.get("enum_labels", {})
+        choices = tuple(
+            (scalar(value), str(labels.get(scalar(value), scalar(value).replace("_", " "))))
+            for value in values
+        )
+        return "choice", choices, "text"
+    kind = field.get("type")
+    if kind == "boolean":
+        return "boolean", (("true", "yes"), ("false", "no")), "text"
+    if kind == "array":
+        item, _ = _resolved(field.get("items", {}), definitions)
+        if item.get("type") in _TYPES:
+            return "lines", (), "text" if item["type"] == "string" else "number"
+    if kind == "object":
+        extra, _ = _resolved(field.get("additionalProperties") or {}, definitions)
+        if extra.get("type") == "string":
+            return "pairs", (), "text"
+    if isinstance(kind, str) and kind in _TYPES:
+        return _TYPES[kind], (), "text"
+    return "yaml", (), "text"
+
+
+def _unit(field: Mapping[str, Any]) -> str:
+    """Return the unit to print behind the input; units that people write themselves have none."""
+    return "" if field.get("format") in _UNITS else str(field.get("unit", ""))
+
+
+def _bounds(field: Mapping[str, Any]) -> str:
+    """Return the bounds in words, for plain numbers: units tell theirs in the description."""
+    if field.get("format") in _UNITS or field.get("type") not in ("integer", "number"):
+        return ""
+    low, high = field.get("minimum"), field.get("maximum")
+    if low is not None and high is not None:
+        return f"From {low} to {high}."
+    return f"At least {low}." if low is not None else f"At most {high}." if high is not None else ""
+
+
+def rows(model: type[FaultParams]) -> list[dict[str, Any]]:
+    """Return the fault's parameters as a table for people: title, unit, bounds, default, …"""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    found = []
+    for leaf in leaves(model):
+        field: Mapping[str, Any] = schema
+        for name in leaf.path[1:]:
+            field, _ = _resolved(field.get("properties", {}).get(name, {}), definitions)
+        low = field.get("minimum", field.get("exclusiveMinimum"))
+        high = field.get("maximum", field.get("exclusiveMaximum"))
+        default = field.get("default")
+        found.append(
+            {
+                "name": ".".join(leaf.path[1:]),
+                "title": leaf.label,
+                "description": field.get("description", ""),
+                "kind": field.get("format") or leaf.reads,
+                "unit": str(field.get("unit", "")),
+                "low": low,
+                "high": high,
+                "choices": [label for _, label in leaf.choices],
+                "default": "" if default is None else scalar(default),
+                "is_required": leaf.is_required and not leaf.choices,
+                "examples": [scalar(each) for each in field.get("examples", ())],
+            }
+        )
+    return found
+
+
+def example(model: type[FaultParams]) -> dict[str, Any]:
+    """Return parameters for the fault that are worth starting from: its examples and defaults."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    found: dict[str, Any] = {}
+    for name, given in schema.get("properties", {}).items():
+        field, _ = _resolved(given, definitions)
+        is_required = name in schema.get("required", ())
+        default = field.get("default")
+        if default not in (None, "", [], {}):
+            found[name] = default
+        elif field.get("examples") and (is_required or default is None):
+            found[name] = field["examples"][0]
+        elif is_required and "enum" in field:
+            found[name] = field["enum"][0]
+    return found
+
+

@@ -1,0 +1,503 @@
+"""Which inputs each section and each kind of row of the experiment form has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.protocol import FaultParams
+from experiments.domain.presets import PRESETS
+from experiments.forms import faults as fault_fields
+from experiments.forms.compounds import baseline, margin, start
+from experiments.forms.leaves import Field, Leaf
+
+Catalogue = Mapping[str, type[FaultParams]]
+
+EXPECTATIONS = (
+    ("holds", "holds: stays as good as before"),
+    ("may_degrade", "may degrade, within its limit"),
+    ("degrades", "degrades, within its limit"),
+)
+_DIRECTIONS = (("lower_is_better", "lower is better"), ("higher_is_better", "higher is better"))
+_NAME_HELP = "Small letters, digits, - and _."
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The fields of one row, and where an error goes that concerns the row as a whole."""
+
+    fields: tuple[Field, ...]
+    anchor: str
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """Return every input, in order."""
+        return tuple(leaf for field in self.fields for leaf in field.leaves)
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """The kinds of row of one list: by which field of the document each is known."""
+
+    key: str
+    title: str
+    noun: str
+    choices: tuple[tuple[str, str], ...] = ()
+    nested: frozenset[str] = frozenset()
+    """Kinds whose field is a mapping: it is written even while it is empty."""
+    detail: str = ""
+    """The field whose value decides which fields ``with`` has."""
+
+    def of(self, item: Any) -> str:
+        """Return the kind of an item of the document; empty when it has none."""
+        if isinstance(item, Mapping):
+            for kind, _ in self.choices:
+                if item.get(kind) is not None:
+                    return kind
+        return ""
+
+
+SLIS = Kinds(
+    "slis",
+    "What to watch",
+    "SLI",
+    (
+        ("preset", "ready-made"),
+        ("ratio", "ratio: bad of all events"),
+        ("quantile", "quantile of a histogram"),
+        ("value", "PromQL of your own"),
+    ),
+    frozenset({"ratio", "quantile"}),
+    "preset",
+)
+METHOD = Kinds(
+    "method",
+    "Method",
+    "action",
+    (
+        ("fault", "a fault"),
+        ("checkpoint", "a checkpoint: wait for a person"),
+        ("wait", "a wait"),
+    ),
+    detail="fault",
+)
+GUARDRAILS = Kinds("guardrails", "Guardrails", "guardrail")
+PROBES = Kinds(
+    "probes",
+    "Probes",
+    "probe",
+    (("http", "an HTTP request"), ("promql", "a PromQL query")),
+    frozenset({"http", "promql"}),
+)
+PARAMETERS = Kinds("parameters", "Parameters", "parameter")
+LISTS: Mapping[str, Kinds] = {
+    kinds.key: kinds for kinds in (SLIS, METHOD, GUARDRAILS, PROBES, PARAMETERS)
+}
+
+HYPOTHESIS = Shape(
+    (
+        Leaf(
+            ("metadata", "name"),
+            "Name",
+            help=f"Its address, for ever. {_NAME_HELP}",
+            is_required=True,
+            placeholder="only-carts-feels-it",
+        ),
+        Leaf(("metadata", "title"), "Title", placeholder="Only carts feels 90 ms", is_wide=True),
+        Leaf(("metadata", "service"), "Service", help="What the business calls it."),
+        Leaf(("metadata", "tags"), "Tags", "words", help="Separated by commas."),
+        Leaf(
+            ("hypothesis",),
+            "Hypothesis",
+            "long",
+            help="One sentence: what happens, and what does not, while the fault is there.",
+            is_required=True,
+            is_wide=True,
+        ),
+        Leaf(("metadata", "description"), "Description", "long", is_extra=True, is_wide=True),
+    ),
+    "metadata-name",
+)
+TIMING = Shape(
+    (
+        baseline(),
+        Leaf(
+            ("timing", "settle"),
+            "Settle",
+            "duration",
+            help="How long to watch after the last fault is gone.",
+            placeholder="1m",
+        ),
+        Leaf(
+            ("timing", "step"),
+            "Step",
+            help="One bin of the charts and the verdict; auto: five scrapes of the source.",
+            placeholder="auto",
+        ),
+    ),
+    "timing-baseline-length",
+)
+SECTIONS: Mapping[str, Shape] = {"hypothesis": HYPOTHESIS, "timing": TIMING}
+
+
+def shape_of(
+    key: str, kind: str, detail: str, catalogue: Catalogue, given: Any | None = None
+) -> Shape:
+    """Return the fields of a row.
+
+    Args:
+        key: the list: slis, method, guardrails, probes or parameters.
+        kind: the row's kind, such as ratio or fault.
+        detail: the preset or the fault.
+        catalogue: every fault model by its kind.
+        given: the item of the document that the row comes from: fields of ``with`` that neither
+            the preset nor the fault knows are shown too, so that they can be removed.
+    """
+    if key == "slis":
+        return _sli(kind, detail, given)
+    if key == "method":
+        return _action(kind, detail, catalogue, given)
+    return {"guardrails": _GUARDRAIL, "parameters": _PARAMETER}.get(key) or _probe(kind)
+
+
+def _kind(kinds: Kinds, label: str) -> Leaf:
+    return Leaf(
+        ("kind",),
+        label,
+        "choice",
+        choices=kinds.choices,
+        is_required=True,
+        redraws=True,
+    )
+
+
+def _name(example: str = "") -> Leaf:
+    return Leaf(("name",), "Name", is_required=True, placeholder=example)
+
+
+def _strays(known: tuple[Leaf, ...], given: Any, what: str) -> tuple[Leaf, ...]:
+    with_ = given.get("with") if isinstance(given, Mapping) else None
+    names = {leaf.path[1] for leaf in known}
+    return tuple(
+        Leaf(("with", str(name)), str(name), "yaml", help=f"{what} has no such field; empty it.")
+        for name in (with_ if isinstance(with_, Mapping) else ())
+        if name not in names
+    )
+
+
+def _sli(kind: str, preset: str, given: Any) -> Shape:
+    measure: tuple[Leaf, ...] = ()
+    if kind == "preset":
+        listed = tuple((each.name, f"{each.title} · {each.name}") for each in PRESETS.values())
+        chosen = PRESETS.get(preset)
+        described = chosen.description if chosen else ""
+        fields = tuple(
+            Leaf(
+                ("with", field.name),
+                field.title,
+                "choice" if field.choices else "number" if field.reads == "quantile" else "text",
+                help=field.description,
+                choices=tuple((choice, choice) for choice in field.choices),
+                default=str(field.default) if field.choices else "",
+                placeholder=str(field.default),
+                is_required=field.required or bool(field.choices),
+            )
+            for field in (chosen.fields if chosen else ())
+        )
+        measure = (
+            Leaf(
+                ("preset",),
+                "Preset",
+                "choice",
+                help=described,
+                choices=listed,
+                is_required=True,
+                is_wide=True,
+                redraws=True,
+                keeps_empty=True,
+            ),
+            *fields,
+            *(_strays(fields, given, "The preset") if chosen else ()),
+        )
+    elif kind == "ratio":
+        measure = (
+            _code(("ratio", "bad"), "Bad events", 'requests_total{code=~"5.."}'),
+            _code(("ratio", "total"), "All events", "requests_total"),
+        )
+    elif kind == "quantile":
+        measure = (
+            _code(("quantile", "histogram"), "Histogram", "request_duration_seconds_bucket"),
+            Leaf(("quantile", "q"), "Quantile", "number", placeholder="0.95"),
+        )
+    elif kind == "value":
+        measure = (_code(("value",), "PromQL", "sum(queue_length)"),)
+    return Shape(
+        (
+            _name("orders_p95"),
+            _kind(SLIS, "Measured by"),
+            *measure,
+            Leaf(
+                ("expect",),
+                "Expected",
+                "choice",
+                choices=EXPECTATIONS,
+                default="holds",
+                is_required=True,
+            ),
+            *margin(),
+            Leaf(
+                ("limit", "max"),
+                "Limit: at most",
+                "quantity",
+                help="Never worse than this, fault or not.",
+                placeholder="1% or 500ms",
+            ),
+            Leaf(("limit", "min"), "Limit: at least", "quantity", is_extra=True),
+            Leaf(("critical",), "Critical: the verdict hangs on it", "flag"),
+            Leaf(("title",), "Title", is_extra=True),
+            Leaf(
+                ("source",),
+                "Source",
+                help="Alias of a Prometheus of the environment.",
+                placeholder="metrics",
+                suggestions="aliases",
+                is_extra=True,
+            ),
+            Leaf(("unit",), "Unit", help="s, ms, %, or any word.", is_extra=True),
+            Leaf(
+                ("direction",),
+                "Direction",
+                "choice",
+                choices=_DIRECTIONS,
+                default="lower_is_better",
+                is_required=True,
+                is_extra=True,
+            ),
+        ),
+        kind if kind in ("value", "preset") else "kind",
+    )
+
+
+def _code(path: tuple[str, ...], label: str, example: str) -> Leaf:
+    return Leaf(
+        path,
+        label,
+        "long" if label == "PromQL" else "text",
+        placeholder=example,
+        is_required=True,
+        is_wide=True,
+        is_code=True,
+    )
+
+
+def _action(kind: str, fault: str, catalogue: Catalogue, given: Any) -> Shape:
+    own: tuple[Leaf, ...] = ()
+    if kind == "fault":
+        model = catalogue.get(fault)
+        listed = tuple((name, f"{each.title} · {name}") for name, each in catalogue.items())
+        fields = fault_fields.leaves(model) if model else ()
+        own = (
+            Leaf(
+                ("fault",),
+                "Fault",
+                "choice",
+                help=model.summary if model else "",
+                choices=listed,
+                is_required=True,
+                is_wide=True,
+                redraws=True,
+                keeps_empty=True,
+            ),
+            Leaf(
+                ("via",),
+                "Via",
+                help="Alias of a connection of the environment.",
+                placeholder="mesh",
+                suggestions="aliases",
+                is_required=True,
+            ),
+            *fields,
+            *(_strays(fields, given, "The fault") if model else ()),
+            Leaf(("duration",), "Lasts", "duration", is_required=True, placeholder="3m"),
+        )
+    elif kind == "checkpoint":
+        own = (
+            Leaf(
+                ("checkpoint",),
+                "Question",
+                help="What the person must see to before the run goes on.",
+                is_required=True,
+                is_wide=True,
+                keeps_empty=True,
+            ),
+            Leaf(
+                ("timeout",),
+                "Gives up after",
+                "duration",
+                help="Unanswered, it stops the run.",
+                placeholder="10m",
+            ),
+        )
+    elif kind == "wait":
+        own = (
+            Leaf(
+                ("wait",),
+                "Lasts",
+                "duration",
+                is_required=True,
+                placeholder="30s",
+                keeps_empty=True,
+            ),
+        )
+    drift = Leaf(
+        ("on_drift",),
+        "If it vanishes early",
+        "choice",
+        choices=(("stop", "stop the run"), ("reinject", "inject it again"), ("ignore", "go on")),
+        default="stop",
+        is_required=True,
+        is_extra=True,
+    )
+    return Shape(
+        (
+            _name("slow-carts"),
+            _kind(METHOD, "This is"),
+            *own,
+            start(),
+            *((drift,) if kind == "fault" else ()),
+        ),
+        kind or "kind",
+    )
+
+
+def _probe(kind: str) -> Shape:
+    own: tuple[Leaf, ...] = ()
+    status: tuple[Leaf, ...] = ()
+    if kind == "http":
+        own = (
+            Leaf(
+                ("http", "url"),
+                "Address",
+                help="Its host must be among those that the environment allows.",
+                placeholder="http://front/health",
+                is_required=True,
+                is_wide=True,
+                is_code=True,
+            ),
+            Leaf(
+                ("http", "method"),
+                "HTTP method",
+                "choice",
+                choices=(("GET", "GET"), ("HEAD", "HEAD"), ("POST", "POST")),
+                default="GET",
+                is_required=True,
+                is_extra=True,
+            ),
+            Leaf(("http", "timeout"), "Time-out", "duration", placeholder="5s", is_extra=True),
+            Leaf(
+                ("http", "headers"),
+                "Headers",
+                "pairs",
+                help="One a line: name=value.",
+                is_extra=True,
+                is_wide=True,
+            ),
+        )
+        status = (
+            Leaf(
+                ("tolerance", "status"),
+                "Status must be",
+                "integers",
+                help="One, or several with commas.",
+                placeholder="200",
+            ),
+        )
+    elif kind == "promql":
+        own = (
+            _code(("promql", "query"), "PromQL", "min(up)"),
+            Leaf(
+                ("promql", "source"),
+                "Source",
+                placeholder="metrics",
+                suggestions="aliases",
+                is_extra=True,
+            ),
+        )
+    return Shape(
+        (
+            _name("shop-answers"),
+            _kind(PROBES, "Asks by"),
+            *own,
+            Leaf(
+                ("at",),
+                "When",
+                "checks",
+                choices=(("start", "start"), ("end", "end"), ("throughout", "throughout")),
+                default="start,end",
+                is_required=True,
+            ),
+            *status,
+            Leaf(("tolerance", "max"), "At most", "number"),
+            Leaf(("tolerance", "min"), "At least", "number"),
+            Leaf(("tolerance", "equals"), "Equal to", "scalar", is_extra=True),
+            Leaf(("tolerance", "regex"), "Matches", is_extra=True, is_code=True),
+            Leaf(
+                ("every",),
+                "Every",
+                "duration",
+                help="Of a probe throughout the run.",
+                placeholder="10s",
+                is_extra=True,
+            ),
+        ),
+        "kind",
+    )
+
+
+_GUARDRAIL = Shape(
+    (
+        _name("too-many-errors"),
+        Leaf(("sli",), "SLI", suggestions="sli-names", is_required=True),
+        Leaf(("above",), "Stops above", "quantity", placeholder="20% or 2s"),
+        Leaf(("below",), "Stops below", "quantity"),
+        Leaf(("breaches",), "Breaches", "integer", help="Of the newest.", placeholder="3 of 5"),
+        Leaf(("every",), "Every", "duration", placeholder="5s"),
+        Leaf(
+            ("no_data",),
+            "Without data",
+            "choice",
+            choices=(("stop", "stop the run"), ("ignore", "go on")),
+            default="stop",
+            is_required=True,
+        ),
+    ),
+    "above",
+)
+_PARAMETER = Shape(
+    (
+        Leaf(("name",), "Name", help="Small letters, digits and _.", is_required=True),
+        Leaf(
+            ("type",),
+            "Type",
+            "choice",
+            choices=tuple(
+                (kind, kind)
+                for kind in (
+                    "duration",
+                    "percentage",
+                    "rate",
+                    "size",
+                    "number",
+                    "integer",
+                    "text",
+                    "boolean",
+                )
+            ),
+            is_required=True,
+        ),
+        Leaf(("default",), "Default", "scalar"),
+        Leaf(("description",), "Description", is_wide=True),
+    ),
+    "name",
+)
