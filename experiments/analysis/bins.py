@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.analysis.evidence import HistogramTotals, Phase, RatioTotals, SliEvidence, Totals
 from experiments.analysis.series import Floats, HistogramSeries, Mask, RatioSeries, Series
@@ -199,37 +200,55 @@ class PhaseBins:
         return PhaseBins(summed, self.starts[: groups * count : count], self.merged * count)
 
 
-def bins_in(series: Series, phases: Sequence[Phase], settle_s: float = 0.0) -> PhaseBins:
-    """Return the bins that lie wholly inside the phases, de-overlapped.
+def bins_in(
+    series: Series,
+    phases: Sequence[Phase],
+    settle_s: float = 0.0,
+    outside: Sequence[Phase] = (),
+) -> PhaseBins:
+    """Return the bins that lie wholly inside the phases, each once, de-overlapped.
 
-    A bin covers (end − window, end]. Where windows overlap (step < window), only every
-    ceil(window / step)-th bin is kept: overlapping windows fake evidence.
+    A bin covers (end − window, end]. Where windows overlap (step < window), bins nearer than a
+    window to the one kept before are left out: overlapping windows fake evidence.
 
     Args:
         series: all bins that were read.
-        phases: phases of one name.
-        settle_s: left out at the start of each phase.
+        phases: phases of one name; they may overlap, as those of two faults at once do.
+        settle_s: left out after the start of each phase, also inside another.
+        outside: bins that touch one of these phases do not count.
     """
     rows = columns(series)
-    stride = max(1, math.ceil(series.window_s / series.step_s - _SLACK))
-    grids: list[Floats] = []
-    starts: list[Floats] = []
-    for phase in phases:
-        if not len(series.times):
-            break
-        origin, step = float(series.times[0]), series.step_s
-        first = math.ceil((phase.start + settle_s + series.window_s - origin) / step - _SLACK)
-        last = math.floor((phase.end - origin) / step + _SLACK)
-        ticks = np.arange(first, last + 1, stride)
-        position = np.rint((series.times - origin) / step).astype(np.int64)
-        grid = np.full((len(ticks), rows.shape[1]), np.nan)
-        chosen = np.isin(position, ticks)
-        grid[(position[chosen] - first) // stride] = rows[chosen]
-        grids.append(grid)
-        starts.append(np.asarray(origin + ticks * step - series.window_s, dtype=np.float64))
-    if not grids:
+    if not len(series.times) or not phases:
         return PhaseBins(np.empty((0, rows.shape[1])), np.empty(0))
-    return PhaseBins(np.concatenate(grids), np.concatenate(starts))
+    origin, step, slack = float(series.times[0]), series.step_s, _SLACK * series.step_s
+    first = math.floor((min(phase.start for phase in phases) - origin) / step)
+    last = math.ceil((max(phase.end for phase in phases) - origin) / step)
+    ticks = np.arange(first, last + 1)
+    ends: Floats = np.asarray(origin + ticks * step, dtype=np.float64)
+    starts: Floats = np.asarray(ends - series.window_s, dtype=np.float64)
+    inside = np.zeros(len(ticks), dtype=np.bool_)
+    for phase in phases:
+        inside |= (starts >= phase.start - slack) & (ends <= phase.end + slack)
+    unsettled = [(phase.start, phase.start + settle_s) for phase in phases]
+    for begin, end in unsettled + [(phase.start, phase.end) for phase in outside]:
+        inside &= (ends <= begin + slack) | (starts >= end - slack)
+    chosen = _apart(ticks[inside], math.ceil(series.window_s / step - _SLACK))
+    position = np.rint((series.times - origin) / step).astype(np.int64)
+    known = np.isin(position, chosen)
+    grid = np.full((len(chosen), rows.shape[1]), np.nan)
+    grid[np.searchsorted(chosen, position[known])] = rows[known]
+    return PhaseBins(grid, starts[chosen - first])
+
+
+def _apart(ticks: npt.NDArray[np.int64], stride: int) -> npt.NDArray[np.int64]:
+    """Return the ticks that are at least ``stride`` after the one kept before."""
+    if stride <= 1:
+        return ticks
+    kept: list[int] = []
+    for tick in ticks.tolist():
+        if not kept or tick - kept[-1] >= stride:
+            kept.append(tick)
+    return np.array(kept, dtype=np.int64)
 
 
 def sums_of(bins: PhaseBins, totals: Totals | None, measure: Measure) -> tuple[Floats, bool]:

@@ -10,11 +10,10 @@ from scipy.special import stdtrit  # type: ignore[import-untyped,unused-ignore]
 
 from experiments.analysis import exact
 from experiments.analysis.bins import Measure, QuantileOfSums
-from experiments.analysis.exact import CONFIDENCE, Interval
+from experiments.analysis.exact import CONFIDENCE, NORMAL, Interval
 from experiments.analysis.series import Floats
 
 REPLICATES = 1000
-_NORMAL = 1.959963984540054
 _MOST_DEPENDENCE = 0.95
 
 
@@ -158,7 +157,7 @@ def _resample(
 
 def _student(freedom: float) -> float:
     """Return by how much Student's t is wider than the normal at the two-sided 95 %."""
-    return float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / 2)) / _NORMAL
+    return float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / 2)) / NORMAL
 
 
 def _pooled_freedom(first: _Resampled, second: _Resampled) -> float:

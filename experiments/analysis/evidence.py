@@ -45,7 +45,10 @@ EndedBy = Literal["plan", "person", "guardrail", "halt", "backend", "error"]
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of the run. Several of one name are judged together."""
+    """A stretch of the run. Several of one name, which may overlap, are judged together.
+
+    Where names overlap the fault wins: what touches it is neither baseline nor recovery.
+    """
 
     name: PhaseName
     start: float

@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betaincinv  # type: ignore[import-untyped,unused-ignore]
+from scipy.special import betaincinv, stdtrit  # type: ignore[import-untyped,unused-ignore]
 
 from experiments.analysis.bins import QuantileOfSums
 from experiments.analysis.series import Floats
 
 CONFIDENCE = 0.95
+NORMAL = 1.959963984540054
+"""The two-sided 95 % point of the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,9 @@ def design_effect(bad: Floats, total: Floats, dependence: float = 0.0) -> float:
     """Return by how much the variance of bad / total exceeds that of independent events; ≥ 1.
 
     Pearson's dispersion over the bins, times (1 + φ) / (1 − φ) for bins that depend on their
-    neighbours with autocorrelation φ. Shapes (n,); 1 where fewer than two bins or no bad events
-    leave nothing to estimate it from.
+    neighbours with autocorrelation φ; its excess over 1 grows by Student's t for few bins, as
+    Korn and Graubard (1998) do. Shapes (n,); 1 where fewer than two bins or no bad events leave
+    nothing to estimate it from.
     """
     whole = float(total.sum())
     share = float(bad.sum()) / whole if whole > 0 else 0.0
@@ -107,7 +110,9 @@ def design_effect(bad: Floats, total: Floats, dependence: float = 0.0) -> float:
         return 1.0
     pearson = (bad - share * total) ** 2 / (total * share * (1 - share))
     dispersion = float(pearson.sum()) / (len(bad) - 1)
-    return max(1.0, dispersion * (1 + dependence) / (1 - dependence))
+    excess = max(0.0, dispersion * (1 + dependence) / (1 - dependence) - 1)
+    student = float(stdtrit(len(bad) - 1, 1 - (1 - CONFIDENCE) / 2))
+    return 1.0 + excess * (student / NORMAL) ** 2
 
 
 def quantile_interval(measure: QuantileOfSums, rows: Floats, sums: Floats) -> Interval:

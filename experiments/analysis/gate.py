@@ -19,6 +19,7 @@ from experiments.analysis.bins import (
 from experiments.analysis.compare import Sample, autocorrelation, effective_bins
 from experiments.analysis.evidence import PhaseName, RunEvidence, SliEvidence
 from experiments.analysis.judgement import PhaseValue
+from experiments.analysis.series import Series
 from experiments.analysis.wording import listed
 
 LEAST_BINS: Mapping[PhaseName, int] = {"baseline": 30, "fault": 15}
@@ -27,6 +28,8 @@ LEAST_BINS_EXACT = 3
 MOST_MISSING = 0.20
 LEAST_REQUESTS_PER_BIN = 50
 FEW_EVENTS = 10
+MOST_BAD = 1.1
+"""Bad over total beyond which the two cannot belong together: `increase` errs by up to 9 %."""
 LEAST_EFFECTIVE_BINS = 5
 _NAMED: Mapping[PhaseName, str] = {
     "baseline": "the baseline",
@@ -63,6 +66,14 @@ class Read:
         )
 
     @property
+    def is_contradictory(self) -> bool:
+        """Return whether bad events outnumber all events by more than `increase` can err."""
+        if not self.is_share:
+            return False
+        sums = [self.samples[name].sums for name in _JUDGED]
+        return any(bad > MOST_BAD * total for bad, total in sums)
+
+    @property
     def has_few_events(self) -> bool:
         """Return whether a ratio has fewer than ten events of its rarer kind in either phase."""
         if not self.is_share:
@@ -83,6 +94,19 @@ class Read:
         )
 
 
+def phase_bins(series: Series, run: RunEvidence, name: PhaseName) -> PhaseBins:
+    """Return the bins by which a phase is judged: settled, and untouched by any fault but its own.
+
+    A baseline needs no settling.
+    """
+    return bins_in(
+        series,
+        run.phases_named(name),
+        settle_s=0.0 if name == "baseline" else run.settle_s,
+        outside=() if name == "fault" else run.phases_named("fault"),
+    )
+
+
 def read(sli: SliEvidence, run: RunEvidence) -> Read:
     """Return what was read of an SLI that has a series, by phase."""
     assert sli.series is not None  # noqa: S101  the caller has asked
@@ -92,8 +116,7 @@ def read(sli: SliEvidence, run: RunEvidence) -> Read:
     bins: dict[PhaseName, PhaseBins] = {}
     sums = {}
     for name in _NAMED:
-        settle_s = 0.0 if name == "baseline" else run.settle_s
-        bins[name] = bins_in(sli.series, run.phases_named(name), settle_s)
+        bins[name] = phase_bins(sli.series, run, name)
         sums[name], is_raw = sums_of(bins[name], sli.totals.get(name), measure)
         if not is_raw and sli.kind != "value" and bins[name].present.any():
             summed.append(_NAMED[name])
@@ -135,6 +158,8 @@ def shortcomings(read_: Read, missing: Mapping[PhaseName, float]) -> tuple[str, 
     """
     is_exact = read_.has_few_events
     found: list[str] = []
+    if read_.is_contradictory:
+        found.append("there are more bad events than events: the bad ones must be part of them")
     for name in _JUDGED:
         where, sample = _NAMED[name], read_.samples[name]
         if not len(read_.bins[name].grid) and not len(sample.rows):
@@ -146,7 +171,8 @@ def shortcomings(read_: Read, missing: Mapping[PhaseName, float]) -> tuple[str, 
                 f" less than {100 * MOST_MISSING:.0f} % may be"
             )
         if not np.isfinite(read_.value(name)):
-            found.append(f"no requests in {where}")
+            what = "requests" if read_.measure.counts_requests else "values"
+            found.append(f"no {what} in {where}")
             continue
         needed = LEAST_BINS_EXACT if is_exact else LEAST_BINS[name]
         if len(sample.rows) < needed:
@@ -174,9 +200,4 @@ def shortcomings(read_: Read, missing: Mapping[PhaseName, float]) -> tuple[str, 
 def missing_shares(sli: SliEvidence, run: RunEvidence) -> dict[PhaseName, float]:
     """Return the share of missing bins in baseline and fault phase, before any merging."""
     assert sli.series is not None  # noqa: S101  the caller has asked
-    return {
-        name: bins_in(
-            sli.series, run.phases_named(name), 0.0 if name == "baseline" else run.settle_s
-        ).missing_share
-        for name in _JUDGED
-    }
+    return {name: phase_bins(sli.series, run, name).missing_share for name in _JUDGED}

@@ -82,7 +82,9 @@ def _without_comparison(
 
     A limit is a hard rule of its own: broken beyond doubt, it needs no baseline and no gate.
     """
-    level = level_of(read.measure, read.samples["fault"], read.is_share)
+    level = None
+    if not read.is_contradictory:
+        level = level_of(read.measure, read.samples["fault"], read.is_share)
     if level is not None and limit_state(sli, level) == "beyond":
         return "deviates", wording.beyond_limit(sli, read.value("fault"), level), True
     return "undecided", f"{sli.name} cannot be judged: {lacks[0]}.", False
@@ -181,7 +183,9 @@ def _remarks(sli: SliEvidence, comparison: Comparison, limit: State) -> tuple[st
         remarks.append("no limit was declared, so nothing says how bad is too bad")
     only_relative = sli.margin_relative is not None and sli.margin_absolute is None
     if only_relative and comparison.baseline <= 0:
-        remarks.append("a relative margin says nothing about a baseline of zero: give an absolute")
+        remarks.append(
+            "a relative margin says nothing about a baseline of zero or less: give an absolute one"
+        )
     return tuple(remarks)
 
 
@@ -228,7 +232,9 @@ def recovered(sli: SliEvidence, run: RunEvidence, read: gate.Read) -> Recovery:
     return recovery.assess(
         read.measure,
         baseline,
-        bins_in(sli.series, (last,)).merge_neighbours(baseline.merged),
+        bins_in(sli.series, (last,), outside=run.phases_named("fault")).merge_neighbours(
+            baseline.merged
+        ),
         removed_at=last.start,
         watched_until=last.end,
         worse_sign=sli.worse_sign,

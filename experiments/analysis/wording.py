@@ -36,7 +36,10 @@ def amount(value: float, unit: str) -> str:
 
 def change(value: float, unit: str) -> str:
     """Write a difference with its sign: that of a ratio in percentage points."""
-    text = f"{number(100 * value)} points" if unit == "ratio" else amount(value, unit)
+    points = number(100 * value)
+    text = amount(value, unit)
+    if unit == "ratio":
+        text = f"{points} point" if points == "1" else f"{points} points"
     return text if value < 0 else f"+{text}"
 
 
@@ -61,8 +64,9 @@ def _effect(sli: SliEvidence, comparison: Comparison) -> str:
     plain = sli.margin_absolute is None and sli.unit != "ratio"
     if comparison.relative is not None and comparison.baseline > 0 and (by_share or plain):
         return spread(comparison.relative, percent)
-    text = spread(comparison.absolute, lambda value: change(value, sli.unit))
-    return text.replace(" points", "", text.count(" points") - 1)
+    if sli.unit == "ratio":
+        return f"{spread(comparison.absolute.scaled(100), lambda end: change(end, ''))} points"
+    return spread(comparison.absolute, lambda value: change(value, sli.unit))
 
 
 def margin(sli: SliEvidence) -> str:

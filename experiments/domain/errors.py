@@ -28,6 +28,13 @@ _TEXTS = {
 }
 
 
+_PATTERNS = {
+    r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$": "may hold small letters, digits, - and _ (no - or _ at"
+    " the ends)",
+    r"^https?://[^\s/]+\S*$": "is no address; write for example http://front/health",
+}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class SpecError:
     """One error of a document: where it is, and what was found and would be right."""
@@ -77,6 +84,12 @@ def _message(error: ErrorDetails) -> str:
         return f"must be {word} {context[key]}, not {_show(found)}"
     if kind in ("literal_error", "enum"):
         return f"{_show(found)} is none of {context['expected']}"
+    if kind == "string_too_short" or (kind == "string_pattern_mismatch" and found == ""):
+        return "is missing"
+    if kind == "too_short":
+        return "needs at least one"
+    if kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
+        return f"{_show(found)} {_PATTERNS[context['pattern']]}"
     if kind == "string_pattern_mismatch":
         return f"{_show(found)} does not match {context['pattern']}"
     if kind == "value_error":
@@ -85,8 +98,13 @@ def _message(error: ErrorDetails) -> str:
 
 
 def from_pydantic(error: ValidationError, prefix: Path = ()) -> list[SpecError]:
-    """Return pydantic's errors in our words, each path behind ``prefix``."""
+    """Return pydantic's errors in our words, each path behind ``prefix``.
+
+    Pydantic calls a list too short when its items are wrong; only their own errors are told.
+    """
+    found = error.errors(include_url=False)
     return [
         SpecError((*prefix, *details["loc"]), _message(details))
-        for details in error.errors(include_url=False)
+        for details in found
+        if details["type"] != "too_short" or not details["input"]
     ]

@@ -156,3 +156,14 @@ def test_histogram_totals_need_the_same_buckets() -> None:
 
 def test_ratio_of_nothing_is_unknown() -> None:
     assert np.isnan(RatioOfSums().value(np.array([0.0, 0.0])))
+
+
+def test_overlapping_phases_count_each_bin_once_and_settle_after_each_start() -> None:
+    phases = [Phase("fault", 0, 50), Phase("fault", 20, 70)]
+    assert kept(bins_in(series(), phases)) == list(range(1, 15))
+    assert kept(bins_in(series(), phases, settle_s=5)) == [2, 3, 4, *range(6, 15)]
+
+
+def test_what_touches_a_phase_outside_does_not_count() -> None:
+    bins = bins_in(series(), [Phase("baseline", 0, 50)], outside=[Phase("fault", 12, 20)])
+    assert kept(bins) == [1, 2, 5, 6, 7, 8, 9, 10]

@@ -33,7 +33,9 @@ def test_no_errors_of_many_requests_is_evidence_and_of_few_is_not() -> None:
 def test_the_difference_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(3)
     missed = 0
-    for bad, worse in zip(rng.binomial(1500, 0.003, 500), rng.binomial(800, 0.008, 500)):
+    for bad, worse in zip(
+        rng.binomial(1500, 0.003, 500), rng.binomial(800, 0.008, 500), strict=True
+    ):
         found = exact.difference(Share(bad, 1500), Share(worse, 800))
         missed += not found.low <= 0.005 <= found.high
     assert missed / 500 <= 0.05

@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.analysis.compare import Comparison
-from experiments.analysis.evidence import HistogramTotals, RatioTotals, SliEvidence, ValueSeries
+from experiments.analysis.evidence import (
+    HistogramTotals,
+    Phase,
+    RatioTotals,
+    SliEvidence,
+    ValueSeries,
+)
 from experiments.analysis.exact import Interval
 from experiments.analysis.sli import decide, judge_sli, limit_state, margin_state
 from tests.analysis.worlds import (
@@ -68,7 +74,8 @@ def test_improvement_is_never_a_deviation() -> None:
 
 
 def test_a_difference_that_is_not_significant_is_no_pass() -> None:
-    found = judged(value_sli(steps(10, 10, (30, 15)), margin_absolute=0.05))
+    sli = value_sli(steps(10, 10, (30, 15)), margin_absolute=0.05)
+    found = judged(sli, phases=phases(30, 15))
     assert found.outcome == "undecided"
     assert "leave open" in found.sentence
 
@@ -98,8 +105,7 @@ def test_no_errors_then_thirty_deviates() -> None:
 
 def test_errors_in_one_burst_weigh_less_than_as_many_alone() -> None:
     spread, burst = [0] * 120, [0] * 120
-    for at in range(60, 100):
-        spread[at] = 1
+    spread[60:] = [0, 1, 1] * 20
     burst[70] = 40
     sli = ratio_sli(ratios(spread, [40] * 120), margin_absolute=0.005)
     assert judged(sli).outcome == "deviates"
@@ -341,6 +347,21 @@ def test_a_relative_margin_of_a_zero_baseline_is_open() -> None:
     series = ratios([0] * 120, [40] * 120)
     found = judged(ratio_sli(series, margin_relative=0.2))
     assert found.outcome == "undecided"
-    assert any("baseline of zero" in note for note in found.notes)
+    assert any("baseline of zero or less" in note for note in found.notes)
     both = judged(ratio_sli(series, margin_relative=0.2, margin_absolute=0.005))
     assert both.outcome == "as_expected"
+
+
+def test_a_baseline_inside_the_fault_is_no_baseline() -> None:
+    found = judged(
+        value_sli(steps(10, 10)),
+        phases=(Phase("baseline", 0, 600), Phase("fault", 0, 600)),
+    )
+    assert found.outcome == "undecided"
+    assert "no usable bins in the baseline" in found.notes
+
+
+def test_more_bad_events_than_events_is_a_contradiction() -> None:
+    found = judged(ratio_sli(ratios([50] * 120, [40] * 120), margin_absolute=0.01, limit_max=0.1))
+    assert found.outcome == "undecided"
+    assert "more bad events than events" in found.sentence

@@ -1,1 +1,0 @@
-"""Figures as plain dictionaries, for plotly in the browser."""

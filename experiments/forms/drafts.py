@@ -1,0 +1,99 @@
+"""What a new experiment, and each new row, starts with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments.forms import faults
+from experiments.forms.mapping import Fields, put_row, rows_of
+from experiments.forms.shapes import LISTS, Catalogue
+
+DEFAULT_FAULT = "envoy.http_delay"
+
+
+def document(*, catalogue: Catalogue, fault: str = "") -> dict[str, Any]:
+    """Return the document that a new experiment starts with: one SLI and one fault."""
+    return {
+        "apiVersion": "chaosweb/v1",
+        "kind": "Experiment",
+        "metadata": {"name": ""},
+        "hypothesis": "",
+        "slis": [item("slis", "preset", catalogue=catalogue)],
+        "timing": {"baseline": "5m", "settle": "1m", "step": "auto"},
+        "method": [item("method", "fault", catalogue=catalogue, fault=fault)],
+    }
+
+
+def item(key: str, kind: str = "", *, catalogue: Catalogue, fault: str = "") -> Any:
+    """Return the item that a new row shows; a parameter is a pair of name and value."""
+    if key == "slis":
+        return _sli(kind or "preset")
+    if key == "method":
+        return _action(kind or "fault", catalogue, fault)
+    if key == "guardrails":
+        return {"name": "", "sli": "", "above": "", "breaches": "3 of 5", "every": "5s"}
+    if key == "probes":
+        own: dict[str, Any] = {"url": ""} if kind != "promql" else {"query": ""}
+        name = "promql" if kind == "promql" else "http"
+        tolerance = {"status": 200} if name == "http" else {"max": ""}
+        return {"name": "", name: own, "tolerance": tolerance}
+    return ["", {"type": "duration", "default": ""}]
+
+
+def _sli(kind: str) -> dict[str, Any]:
+    measures: dict[str, Any] = {
+        "preset": {"preset": "envoy.edge_errors", "with": {"listener": ""}},
+        "ratio": {"ratio": {"bad": "", "total": ""}},
+        "quantile": {"quantile": {"histogram": "", "q": 0.95}},
+        "value": {"value": ""},
+    }
+    amount = "0.5%" if kind in ("preset", "ratio") else ""
+    margin = {"margin": {"absolute": amount}} if amount else {}
+    return {"name": "", **measures.get(kind, {}), "expect": "holds", **margin}
+
+
+def _action(kind: str, catalogue: Catalogue, fault: str) -> dict[str, Any]:
+    if kind == "checkpoint":
+        return {"name": "", "checkpoint": "", "timeout": "10m"}
+    if kind == "wait":
+        return {"name": "", "wait": "30s"}
+    chosen = fault or (DEFAULT_FAULT if DEFAULT_FAULT in catalogue else next(iter(catalogue), ""))
+    model = catalogue.get(chosen)
+    return {
+        "name": "",
+        "fault": chosen,
+        "via": {"envoy": "mesh", "fake": "rehearsal"}.get(chosen.split(".")[0], ""),
+        "with": faults.example(model) if model else {},
+        "duration": "3m",
+    }
+
+
+def act(fields: Fields, action: str, *, catalogue: Catalogue) -> str:
+    """Do what a button of the form asks: add, remove or move a row. Return the row's id, or none.
+
+    Actions: ``add:slis``, ``add:method:checkpoint``, ``remove:slis:2``, ``up:method:1``,
+    ``down:method:0``.
+    """
+    verb, key, detail = (*action.split(":", 2), "", "")[:3]
+    if key not in LISTS:
+        return ""
+    rows = rows_of(fields, key)
+    if verb == "add":
+        number = fresh_number(fields, key)
+        put_row(fields, key, number, item(key, detail, catalogue=catalogue), catalogue=catalogue)
+        return f"row-{key}-{number}"
+    if detail not in rows:
+        return ""
+    place = rows.index(detail)
+    if verb == "remove":
+        rows.remove(detail)
+    elif verb in ("up", "down"):
+        rows.insert(max(0, place + (-1 if verb == "up" else 1)), rows.pop(place))
+    fields.setlist(f"{key}-rows", rows)
+    return "" if verb == "remove" else f"row-{key}-{detail}"
+
+
+def fresh_number(fields: Fields, key: str) -> str:
+    """Return a number that no row of the list has."""
+    taken = [int(number) for number in rows_of(fields, key) if number.isdecimal()]
+    return str(max(taken, default=-1) + 1)

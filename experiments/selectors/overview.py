@@ -1,0 +1,272 @@
+"""What the overview shows: live faults, live runs, last verdicts and coverage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Max, QuerySet, Window
+from django.db.models.functions import RowNumber
+
+from experiments.domain.states import InjectionPhase
+from experiments.models import (
+    Connection,
+    Environment,
+    Experiment,
+    ExperimentVersion,
+    Injection,
+    Reading,
+    Run,
+    Service,
+)
+from experiments.selectors import ledger, runs, words
+
+_LAST_VERDICTS = 8
+_NEVER_SENT = (InjectionPhase.PLANNED.value, InjectionPhase.CANCELLED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one fault is live, for the badge of the navigation."""
+
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """One fault that may exist, with whom to ask and what watches it."""
+
+    fault: ledger.LiveFault
+    who: str
+    service: Service | None
+    guardrails: str
+    is_guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Everything that is broken on purpose now, and the runs that have not broken anything yet.
+
+    ``key`` changes only when something that the panel shows has changed.
+    """
+
+    rows: tuple[LiveRow, ...]
+    waiting: tuple[runs.RunRow, ...]
+    last_gone_at: datetime | None
+    key: str
+
+    @property
+    def unconfirmed(self) -> tuple[LiveRow, ...]:
+        """Return the faults whose removal could not be confirmed."""
+        return tuple(row for row in self.rows if row.fault.is_unconfirmed)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The last verdict of one service under one family of faults; no run means never."""
+
+    run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Services by families of faults."""
+
+    families: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    tested: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the first steps of a new installation."""
+
+    title: str
+    text: str
+    url_name: str
+    action: str
+    is_done: bool
+
+
+def places() -> list[Place]:
+    """Return where faults are live, one entry for each, ordered by environment."""
+    names = (
+        Injection.objects.filter(phase__in=ledger.MAY_EXIST_VALUES)
+        .order_by("run__environment__name")
+        .values_list("run__environment__name", flat=True)
+    )
+    return [Place(name) for name in names]
+
+
+def live(catalogue: ledger.Catalogue) -> Live:
+    """Return what is broken on purpose now, in a fixed number of queries."""
+    injections = list(ledger.live())
+    ids = {injection.run_id for injection in injections}
+    readings = _newest_readings(ids)
+    services = _services({injection.run.version.experiment.service for injection in injections})
+    rows = []
+    for injection in injections:
+        run = injection.run
+        text, is_guarded = _guardrails(run, readings.get(run.pk, []))
+        rows.append(
+            LiveRow(
+                fault=ledger.in_words(injection, catalogue),
+                who=words.person(run.requested_by),
+                service=services.get(run.version.experiment.service),
+                guardrails=text,
+                is_guarded=is_guarded,
+            )
+        )
+    waiting = runs.rows(
+        runs.listed(runs.Filters(status="live")).exclude(pk__in=ids).order_by("id")[:50]
+    )
+    last = None
+    if not rows:
+        last = Injection.objects.exclude(injected_at=None).aggregate(last=Max("recovered_at"))[
+            "last"
+        ]
+    return Live(tuple(rows), tuple(waiting), last, _key(rows, waiting))
+
+
+def _key(rows: Iterable[LiveRow], waiting: Iterable[runs.RunRow]) -> str:
+    shown: list[Any] = []
+    for row in rows:
+        injection = row.fault.injection
+        shown.append(
+            (
+                injection.pk,
+                injection.phase,
+                injection.recover_by,
+                injection.failures and injection.due_at,
+                row.fault.alarm,
+                row.guardrails,
+                injection.run.stop_requested_at,
+            )
+        )
+    shown += [(row.run.pk, row.run.status, row.run.waiting_for) for row in waiting]
+    return hashlib.blake2b(repr(shown).encode(), digest_size=8).hexdigest()
+
+
+def _newest_readings(ids: Iterable[int]) -> dict[int, list[Reading]]:
+    newest = Window(RowNumber(), partition_by=[F("run_id"), F("name")], order_by=F("at").desc())
+    rows = (
+        Reading.objects.filter(kind="guardrail", run_id__in=ids).annotate(nth=newest).filter(nth=1)
+    )
+    found: dict[int, list[Reading]] = {}
+    for row in rows:
+        found.setdefault(row.run_id, []).append(row)
+    return found
+
+
+def _guardrails(run: Run, newest: Sequence[Reading]) -> tuple[str, bool]:
+    """Say what the run's guardrails see, and whether all of them see something harmless."""
+    declared = len(run.version.document.get("guardrails") or ())
+    if not declared:
+        return "no guardrail watches", False
+    if run.status not in ("baseline", "injecting"):
+        return "guardrails off duty: the fault is being removed", False
+    breaches = sorted(row.name for row in newest if row.is_breach)
+    if breaches:
+        return f"beyond its bound: {', '.join(breaches)}", False
+    if len(newest) < declared or any(row.is_breach is None for row in newest):
+        return "guardrails without data", False
+    return f"{words.counted(declared, 'guardrail')} quiet", True
+
+
+def _services(names: Iterable[str]) -> Mapping[str, Service]:
+    wanted = {name for name in names if name}
+    return Service.objects.in_bulk(wanted, field_name="name") if wanted else {}
+
+
+def verdicts() -> list[runs.RunRow]:
+    """Return the last verdicts, newest first."""
+    judged = runs.listed(runs.Filters()).exclude(verdict="").exclude(ended_at=None)
+    return runs.rows(judged.order_by("-ended_at")[:_LAST_VERDICTS])
+
+
+def coverage(families: Sequence[str], catalogue: ledger.Catalogue) -> Coverage:
+    """Return the last verdict of every service under every family. Rehearsals prove nothing."""
+    tried = (
+        Injection.objects.exclude(phase__in=_NEVER_SENT)
+        .exclude(connection__kind="fake")
+        .exclude(run__verdict="")
+        .order_by()
+        .values("run__version__experiment__service", "fault")
+        .annotate(last=Max("run_id"))
+    )
+    newest: dict[tuple[str, str], int] = {}
+    for row in tried:
+        service = row["run__version__experiment__service"]
+        model = catalogue.get(row["fault"])
+        family = model.family if model else row["fault"].split(".")[-1]
+        if service:
+            newest[(service, family)] = max(newest.get((service, family), 0), row["last"])
+    columns = tuple(dict.fromkeys([*families, *(family for _, family in newest)]))
+    found = Run.objects.only("id", "verdict", "ended_at").in_bulk(set(newest.values()))
+    names = sorted({*_known_services(), *(service for service, _ in newest)})
+    rows = tuple(
+        (
+            name,
+            tuple(
+                Cell(found.get(newest[(name, family)]) if (name, family) in newest else None)
+                for family in columns
+            ),
+        )
+        for name in names
+    )
+    return Coverage(columns, rows, len(newest), len(names) * len(columns))
+
+
+def _known_services() -> set[str]:
+    written: QuerySet[Experiment, str] = (
+        Experiment.objects.filter(archived_at=None)
+        .exclude(service="")
+        .values_list("service", flat=True)
+    )
+    return {*Service.objects.values_list("name", flat=True), *written}
+
+
+def first_steps() -> list[Step]:
+    """Return what a new installation still lacks, in the order of doing it."""
+    kinds = set(Connection.objects.values_list("kind", flat=True))
+    return [
+        Step(
+            "Connect a Prometheus",
+            "ChaosWeb reads latency and errors from it, before, during and after each fault.",
+            "connection_new",
+            "Add a connection",
+            "prometheus" in kinds,
+        ),
+        Step(
+            "Connect something to break",
+            "An Envoy fleet, or a rehearsal that touches nothing.",
+            "connection_new",
+            "Add a connection",
+            bool(kinds - {"prometheus"}),
+        ),
+        Step(
+            "Describe an environment",
+            "It gives the connections the names that experiments call them by.",
+            "environment_new",
+            "Add an environment",
+            Environment.objects.exists(),
+        ),
+        Step(
+            "Write an experiment",
+            "Say what you believe will happen, what is broken, and what stops it.",
+            "experiment_new",
+            "Write an experiment",
+            ExperimentVersion.objects.exists(),
+        ),
+        Step(
+            "Run it",
+            "Start it from the experiment's page, and watch.",
+            "experiment_list",
+            "Choose an experiment",
+            Run.objects.exists(),
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Whole runs on real processes: web server, workers, beat, queue, database, Envoy, Prometheus."""
