@@ -9,7 +9,7 @@ from typing import Any
 from drivers import registry
 from drivers.http import HttpAnswer, HttpReader
 from drivers.prometheus import Prometheus
-from drivers.protocol import ConnectionConfig, Driver, FaultParams
+from drivers.protocol import ConnectionConfig, Driver, DriverError, FaultParams
 from experiments.models import Connection
 
 __all__ = ["HttpAnswer", "driver", "faults", "fetch", "forget", "is_driver", "prometheus"]
@@ -34,9 +34,14 @@ def _config(connection: Connection) -> ConnectionConfig:
         "scrape_interval_s": connection.scrape_interval_s,
         "flush_interval_s": connection.flush_interval_s,
     }
-    return ConnectionConfig(
-        connection.kind, connection.name, options=options, secrets=connection.secrets or {}
-    )
+    secrets = connection.secrets or {}
+    if not isinstance(secrets, Mapping):
+        # The field gives back the ciphertext when none of the keys fits.
+        raise DriverError(
+            f"The secrets of {connection.name} cannot be decrypted.",
+            hint="Start with the CHAOSWEB_FIELD_KEY that they were stored with, or enter them anew.",
+        )
+    return ConnectionConfig(connection.kind, connection.name, options=options, secrets=secrets)
 
 
 def _open(connection: Connection) -> Any:

@@ -13,7 +13,7 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from kombu import Connection, pools
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,8 @@ def _producers() -> Any:
 
 def wake(task: str, *args: Any, queue: str = CONTROL) -> None:
     """Send the task once the transaction has committed; at once outside of one."""
-    transaction.on_commit(lambda: _send(task, args, queue))
+    # Robust: what happens to a wake never comes back to whoever has just committed.
+    transaction.on_commit(lambda: _send(task, args, queue), robust=True)
 
 
 def _send(task: str, args: tuple[Any, ...], queue: str) -> None:
@@ -61,6 +62,6 @@ def _send(task: str, args: tuple[Any, ...], queue: str) -> None:
                 retry=False,
                 ignore_result=True,
             )
-    except (OperationalError, RedisError, OSError, TimeoutError) as error:
+    except (KombuError, RedisError, OSError) as error:
         _blocked_until = time.monotonic() + _PAUSE_S
         log.warning("the queue does not answer, the keeper takes over: %s", error)

@@ -8,41 +8,64 @@ from typing import Any
 
 from django.utils import timezone
 
-from experiments import queue
+from experiments import keeper, queue, tasks
 from experiments.models import Run
 from experiments.services import clock, conducting
-from experiments import tasks
 
 
 class Pump:
-    """Runs what was woken, and moves the clock on when nothing was."""
+    """Runs what was woken, and moves the clock on when nothing was.
+
+    The clock stands still between moves. With ``is_deaf`` every wake is lost, as without Redis.
+    """
 
     def __init__(self, monkeypatch: Any) -> None:
         self.waiting: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self.start = timezone.now()
         self.offset = timedelta()
+        self.is_deaf = False
         monkeypatch.setattr(queue, "_send", self._send)
         monkeypatch.setattr(clock, "now", self.now)
+        monkeypatch.setattr(timezone, "now", self.now)
 
     def now(self) -> datetime:
-        return timezone.now() + self.offset
+        return self.start + self.offset
+
+    def seconds(self) -> float:
+        """Return the time as the pretended backend's clock does."""
+        return self.now().timestamp()
 
     def _send(self, task: str, args: tuple[Any, ...], lane: str) -> None:
-        self.waiting.append((task, args))
+        if not self.is_deaf:
+            self.waiting.append((task, args))
+
+    def step(self) -> None:
+        """Run the oldest thing that was woken."""
+        task, args = self.waiting.popleft()
+        getattr(tasks, task)(*args)
 
     def drain(self, most: int = 500) -> None:
         """Run everything that was woken, in order."""
         for _ in range(most):
             if not self.waiting:
                 return
-            task, args = self.waiting.popleft()
-            getattr(tasks, task)(*args)
+            self.step()
         raise AssertionError("the queue never ran dry")
+
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass, and do nothing."""
+        self.offset += timedelta(seconds=seconds)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, then sweep and run what is due."""
-        self.offset += timedelta(seconds=seconds)
+        self.let_pass(seconds)
         conducting.sweep()
         self.drain()
+
+    def keep(self, seconds: float = 2.0) -> None:
+        """Let time pass, then let only the keeper look after things."""
+        self.let_pass(seconds)
+        keeper.run_once()
 
     def run_until(self, run: Run, *statuses: str, step_s: float = 1.0, most_s: float = 600) -> Run:
         """Let time pass until the run reaches one of the statuses."""

@@ -13,6 +13,15 @@ os.environ.setdefault("LOG_LEVEL", "WARNING")
 os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
 os.environ.setdefault("DATABASE_URL", f"sqlite:{tempfile.gettempdir()}/chaosweb-unused.db")
 
-from chaosweb.settings import *  # noqa: E402, F403
+from chaosweb.settings import *  # noqa: F403
+
+# A file, not SQLite's shared memory: there two threads meet locks that no time-out waits for.
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+    DATABASES["default"]["TEST"] = {  # noqa: F405
+        "NAME": f"{tempfile.gettempdir()}/chaosweb-test-{os.getpid()}.db"
+    }
+    DATABASES["default"]["OPTIONS"] |= {  # noqa: F405
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+    }
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,5 +1,34 @@
 """The addresses of the API."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path, re_path
+from drf_spectacular.views import SpectacularJSONAPIView
+from rest_framework.permissions import IsAuthenticated
 
-urlpatterns: list[URLPattern] = []
+from experiments.api import catalogue, experiments, runs
+from experiments.api.base import Nowhere
+
+urlpatterns: list[URLPattern] = [
+    path("schema/experiment.json", catalogue.Schema.as_view(), name="api_schema"),
+    path(
+        "openapi.json",
+        SpectacularJSONAPIView.as_view(permission_classes=[IsAuthenticated]),
+        name="api_openapi",
+    ),
+    path("experiments/validate", experiments.Validate.as_view(), name="api_validate"),
+    path("experiments", experiments.Experiments.as_view(), name="api_experiments"),
+    path("experiments/<slug:name>", experiments.OneExperiment.as_view(), name="api_experiment"),
+    path("experiments/<slug:name>/versions", experiments.Versions.as_view(), name="api_versions"),
+    path(
+        "experiments/<slug:name>/versions/<int:number>",
+        experiments.OneVersion.as_view(),
+        name="api_version",
+    ),
+    path("runs", runs.Runs.as_view(), name="api_runs"),
+    path("runs/<int:pk>", runs.OneRun.as_view(), name="api_run"),
+    path("runs/<int:pk>/events", runs.Events.as_view(), name="api_events"),
+    path("runs/<int:pk>/stop", runs.Stop.as_view(), name="api_stop"),
+    path("runs/<int:pk>/checkpoints/<str:name>", runs.Checkpoint.as_view(), name="api_checkpoint"),
+    path("environments", catalogue.Environments.as_view(), name="api_environments"),
+    path("faults", catalogue.Faults.as_view(), name="api_faults"),
+    re_path(r"", Nowhere.as_view(), name="api_nowhere"),
+]

@@ -84,6 +84,8 @@ def _message(error: ErrorDetails) -> str:
         return f"must be {word} {context[key]}, not {_show(found)}"
     if kind in ("literal_error", "enum"):
         return f"{_show(found)} is none of {context['expected']}"
+    if kind == "string_too_long":
+        return f"must be at most {context['max_length']} characters long"
     if kind == "string_too_short" or (kind == "string_pattern_mismatch" and found == ""):
         return "is missing"
     if kind == "too_short":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -44,9 +45,9 @@ def coerce(kind: Kind, value: Any) -> Any:
     if kind in ("number", "integer") and not isinstance(value, bool):
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = float("nan")
-        if kind == "number" and number == number:
+        if kind == "number" and math.isfinite(number):
             return number
         if kind == "integer" and number.is_integer():
             return int(number)

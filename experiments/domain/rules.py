@@ -179,7 +179,7 @@ def _guardrails(raw: Raw) -> Iterator[SpecError]:
         if len(given) != 1:
             yield SpecError(("guardrails", index), "needs either above or below")
         for key in given:
-            unit = _unit(slis[name]) if name in slis else None
+            unit = _unit(slis[name]) if isinstance(name, str) and name in slis else None
             yield from _quantity(guardrail[key], unit, ("guardrails", index, key))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -49,7 +50,13 @@ class Quantile(Part):
     histogram: str = Field(title="Histogram", examples=["http_request_duration_seconds_bucket"])
     q: float = Field(default=0.95, gt=0, lt=1, title="Quantile")
 
-    _shape = field_validator("histogram")(_selector)
+    @field_validator("histogram")
+    @classmethod
+    def _shape(cls, value: str) -> str:
+        problem = promql.check_histogram(value)
+        if problem:
+            raise ValueError(problem)
+        return value.strip()
 
 
 class Limit(Part):
@@ -127,6 +134,13 @@ def to_unit(quantity: Quantity, unit: str) -> float:
         if isinstance(quantity, str) and quantity.strip().endswith("%"):
             return Percentage(quantity).ratio
         raise UnitError(f"“{quantity}” of a ratio must be a percentage; write for example 1%")
+    number = _number(quantity, unit)
+    if not math.isfinite(number):
+        raise UnitError(f"“{quantity}” is not a finite number")
+    return number
+
+
+def _number(quantity: Quantity, unit: str) -> float:
     if unit in _PER_SECOND and isinstance(quantity, str):
         try:
             return float(quantity)
@@ -134,7 +148,7 @@ def to_unit(quantity: Quantity, unit: str) -> float:
             return float(Duration(quantity)) * _PER_SECOND[unit]
     if isinstance(quantity, str):
         try:
-            return float(quantity.removesuffix(unit).removesuffix("%").strip())
+            return float(quantity.removesuffix(unit).strip())
         except ValueError as error:
             raise UnitError(f"“{quantity}” is not a number of {unit or 'this SLI'}") from error
     return float(quantity)

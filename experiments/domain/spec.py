@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from drivers.protocol import FaultParams
+from experiments.domain import json_types, rules
 from experiments.domain import parameters as params
-from experiments.domain import rules
 from experiments.domain.errors import InvalidDocumentError, Path, SpecError, from_pydantic
 from experiments.domain.method import (
     Action,
@@ -30,14 +30,25 @@ Catalogue = Mapping[str, type[FaultParams]]
 API_VERSION: Literal["chaosweb/v1"] = "chaosweb/v1"
 
 
+RESERVED = frozenset({"new", "preview", "row", "validate"})
+"""Names that are addresses of their own beside the experiments'."""
+
+
 class Metadata(Part):
     """What the experiment is called, and whose it is."""
 
     name: Name
     title: str = Field(default="", max_length=200)
     description: str = ""
-    service: str = ""
+    service: str = Field(default="", max_length=63)
     tags: tuple[Name, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value in RESERVED:
+            raise ValueError(f"“{value}” is an address of ChaosWeb itself; choose another name")
+        return value
 
 
 class Experiment(Part):
@@ -116,6 +127,9 @@ def parse(raw: Any, *, faults: Catalogue, values: Mapping[str, Any] | None = Non
     """
     if not isinstance(raw, Mapping):
         return Parsed(None, (SpecError((), "the document must be a mapping of fields"),))
+    unreadable = json_types.problems(raw)
+    if unreadable:
+        return Parsed(None, tuple(unreadable))
     declared, errors = params.declared(raw.get("parameters"))
     settled, missing = params.settle(declared, values or {})
     if values is not None:

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from experiments.domain.errors import InvalidDocumentError, Path, SpecError
+from experiments.domain import json_types
+from experiments.domain.errors import InvalidDocumentError, SpecError
 
 MAX_BYTES = 1_000_000
 
 
+_CORE = ("null", "bool", "int", "float", "str", "seq", "map")
+
+
+class _CoreConstructor(SafeConstructor):
+    """Builds what the core schema knows; a date stays the text that it was written as."""
+
+
+_CoreConstructor.yaml_constructors = {
+    tag: make
+    for tag, make in SafeConstructor.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in _CORE
+}
+_CoreConstructor.add_constructor(
+    "tag:yaml.org,2002:timestamp", SafeConstructor.yaml_constructors["tag:yaml.org,2002:str"]
+)
+
+
 def read(text: str) -> Any:
     """Return the document's JSON types. Raises InvalidDocumentError, naming the line."""
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode(errors="replace")) > MAX_BYTES:
         raise InvalidDocumentError([SpecError((), f"is larger than {MAX_BYTES} bytes")])
+    if re.search(r"^%YAML[ \t]+1\.[01]\b", text, re.MULTILINE):
+        raise InvalidDocumentError([SpecError((), "asks for YAML 1.1; it is read as YAML 1.2")])
     loader = YAML(typ="safe", pure=True)
+    loader.Constructor = _CoreConstructor
     try:
         raw = loader.load(text)
     except MarkedYAMLError as error:
@@ -28,21 +50,15 @@ def read(text: str) -> Any:
         ) from error
     except YAMLError as error:
         raise InvalidDocumentError([SpecError((), str(error))]) from error
-    _check_keys(raw, ())
+    except RecursionError as error:
+        raise InvalidDocumentError([SpecError((), "is nested too deeply")]) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # A tag whose value does not fit it (``!!int x``) fails in ruamel's own conversion.
+        raise InvalidDocumentError([SpecError((), f"cannot be read: {error}")]) from error
+    found = json_types.problems(raw)
+    if found:
+        raise InvalidDocumentError(found)
     return raw
-
-
-def _check_keys(node: Any, path: Path) -> None:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if not isinstance(key, str):
-                raise InvalidDocumentError(
-                    [SpecError(path, f"the key {key!r} is not a text; put it in quotes")]
-                )
-            _check_keys(value, (*path, key))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            _check_keys(value, (*path, index))
 
 
 def write(raw: Any) -> str:

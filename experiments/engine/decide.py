@@ -8,7 +8,6 @@ again by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from experiments.domain.method import Checkpoint, FaultAction, Wait
@@ -23,65 +22,10 @@ from experiments.domain.states import (
 )
 from experiments.engine import guardrails
 from experiments.engine.snapshot import CallState, InjectionState, RunSnapshot, StopOrder
+from experiments.engine.steps import Ask, Begin, Finish, Move, Recover, Step, Stop, Wake
 
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Change the run's status."""
-
-    to: Status
-    reason: str
-    actor: str = "engine"
-    ended_by: EndedBy | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Have an outside call of the run made for the first time, from ``due_at`` on."""
-
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Dispatch a call that is due (``action`` empty) or an injection's carry."""
-
-    kind: str
-    action: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """Begin an action: for a fault, the ledger's intent."""
-
-    action: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """End an action that is no fault, or a fault whose removal began."""
-
-    action: str
-    outcome: str
-
-
-@dataclass(frozen=True, slots=True)
-class Recover:
-    """Begin to remove a fault, or cancel it if nothing was sent."""
-
-    action: str
-    reason: str
-    actor: str = "engine"
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End the run early."""
-
-    order: StopOrder
-
-
-Step = Move | Ask | Wake | Begin | Finish | Recover | Stop
+WANTED = frozenset({InjectionPhase.PLANNED, InjectionPhase.INTENT, InjectionPhase.ACTIVE})
+"""Phases of an injection that nobody has begun to remove."""
 
 
 def decide(run: RunSnapshot, now: datetime) -> tuple[Step, ...]:
@@ -98,13 +42,13 @@ def decide(run: RunSnapshot, now: datetime) -> tuple[Step, ...]:
 
 def _requested(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[Step]:
     if stop:
-        return [_ended_before_faults(stop)]
+        return _end_before_faults(run, stop)
     return [Ask("check"), Move(Status.CHECKING, "checking the backends, the data and the claims")]
 
 
 def _checking(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[Step]:
     if stop:
-        return [_ended_before_faults(stop)]
+        return _end_before_faults(run, stop)
     call = run.calls.get("check")
     if call is None or call.finished_at is None:
         return []
@@ -115,7 +59,7 @@ def _checking(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[S
 
 def _baseline(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[Step]:
     if stop:
-        return [_ended_before_faults(stop)]
+        return _end_before_faults(run, stop)
     if now < _baseline_ends(run):
         return []
     if not (run.spec.slis or any("start" in probe.at for probe in run.spec.probes)):
@@ -126,7 +70,8 @@ def _baseline(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[S
     if call.finished_at is None:
         return []
     if not call.is_ok:
-        return [Move(Status.REFUSED, call.reason)]
+        cancelled = [Recover(name, "the run is refused") for name in run.injections]
+        return [*cancelled, Move(Status.REFUSED, call.reason)]
     return [Move(Status.INJECTING, call.reason)]
 
 
@@ -179,12 +124,12 @@ def _recovering_status(run: RunSnapshot, now: datetime, stop: StopOrder | None) 
     return [
         Recover(injection.action, "the run is recovering")
         for injection in left
-        if injection.phase in (InjectionPhase.PLANNED, InjectionPhase.INTENT, InjectionPhase.ACTIVE)
+        if injection.phase in WANTED
     ]
 
 
 def _settling(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[Step]:
-    if now < _settled_at(run):
+    if now < _settled_at(run) or _may_be_live(run):
         return []
     return [Ask("judge"), Move(Status.JUDGING, "the system had its time to settle")]
 
@@ -193,12 +138,14 @@ def _judging(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[St
     call = run.calls.get("judge")
     if call is None:
         return [Ask("judge")]
-    if call.finished_at is None:
+    if call.finished_at is None or _may_be_live(run):
         return []
+    if stop is None and not call.is_ok:
+        reason = f"the run could not be judged: {call.reason}"
+        return [Move(Status.ERRORED, reason, ended_by=EndedBy.ERROR)]
     if stop is None:
         return [Move(Status.COMPLETED, call.reason, ended_by=EndedBy.PLAN)]
-    to = Status.ERRORED if stop.ended_by is EndedBy.ERROR else Status.STOPPED
-    return [Move(to, stop.reason, stop.actor, stop.ended_by)]
+    return [ended_early(stop)]
 
 
 _BY_STATUS = {
@@ -216,7 +163,23 @@ def _recovering(reason: str) -> Move:
     return Move(Status.RECOVERING, reason)
 
 
-def _ended_before_faults(stop: StopOrder) -> Move:
+def _may_be_live(run: RunSnapshot) -> bool:
+    """Return whether a fault came back after it was read as gone: nothing ends before it goes."""
+    return any(injection.phase in MAY_EXIST for injection in run.injections.values())
+
+
+def _end_before_faults(run: RunSnapshot, stop: StopOrder) -> list[Step]:
+    return [*_recover_all(run, stop), ended_before_faults(stop)]
+
+
+def ended_early(stop: StopOrder) -> Move:
+    """Return the move that ends a run which was judged after a stop."""
+    to = Status.ERRORED if stop.ended_by is EndedBy.ERROR else Status.STOPPED
+    return Move(to, stop.reason, stop.actor, stop.ended_by)
+
+
+def ended_before_faults(stop: StopOrder) -> Move:
+    """Return the move that ends a run which has injected nothing."""
     if stop.ended_by is EndedBy.GUARDRAIL:
         return Move(Status.REFUSED, f"before any fault, {stop.reason}", stop.actor)
     to = Status.ERRORED if stop.ended_by is EndedBy.ERROR else Status.STOPPED
@@ -225,10 +188,7 @@ def _ended_before_faults(stop: StopOrder) -> Move:
 
 def _recover_all(run: RunSnapshot, stop: StopOrder) -> Iterator[Recover]:
     for injection in run.injections.values():
-        if injection.phase not in SETTLED | {
-            InjectionPhase.RECOVERING,
-            InjectionPhase.UNSETTLED,
-        }:
+        if injection.phase in WANTED:
             yield Recover(injection.action, stop.reason, stop.actor)
 
 
@@ -330,14 +290,15 @@ def _ended_at(run: RunSnapshot, name: str) -> datetime | None:
 
 def _wakes(run: RunSnapshot, now: datetime) -> Iterator[Wake]:
     for call in run.calls.values():
-        if call.finished_at is None and _is_due(call, now, run.pace.rewake_s):
+        if call.finished_at is None and is_due(call, now, run.pace.rewake_s):
             yield Wake(call.kind)
     for injection in run.injections.values():
-        if injection.phase in MAY_EXIST and _is_due(injection, now, run.pace.rewake_s):
+        if injection.phase in MAY_EXIST and is_due(injection, now, run.pace.rewake_s):
             yield Wake("carry", injection.action)
 
 
-def _is_due(item: CallState | InjectionState, now: datetime, rewake_s: float) -> bool:
+def is_due(item: CallState | InjectionState, now: datetime, rewake_s: float) -> bool:
+    """Return whether the call is to be dispatched: due, unclaimed and not just dispatched."""
     if item.due_at is None or item.due_at > now:
         return False
     if item.attempt_deadline is not None and item.attempt_deadline > now:

@@ -11,11 +11,12 @@ from experiments.figures.scenes import GREEN, RED, SLATE, Moment, Scene
 Figure = dict[str, Any]
 LINES = ("#3f51d1", "#0f766e", "#7c3aed", "#c2410c", "#b45309", "#be185d")
 _SHADES = {"baseline": (LINES[0], 0.05), "fault": (RED, 0.11), "recovery": (GREEN, 0.07)}
-_NEAR = 0.06
-"""Share of the width within which two labels would meet."""
+_LETTER = 0.014
+"""Share of the width that a letter of a label takes, about: two labels must not meet."""
 
 
 def iso(at: float) -> str:
+    """Return unix seconds as plotly reads a moment of UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
@@ -34,6 +35,7 @@ def frame(
     has_legend: bool = False,
     empty: str = "",
 ) -> Figure:
+    """Return a figure of these lines in the run's scene; ``empty`` says why there are none."""
     shapes: list[dict[str, Any]] = []
     for phase in scene.phases:
         colour, opacity = _SHADES[phase.name]
@@ -78,7 +80,7 @@ def frame(
                 "xanchor": "left",
                 "yanchor": "top",
             },
-            "margin": {"l": 56, "r": 14, "t": 22, "b": 46 if has_legend else 26},
+            "margin": {"l": 56, "r": 14, "t": 22, "b": 42 if has_legend else 26},
             "shapes": shapes,
             "annotations": annotations,
             "hovermode": "x unified",
@@ -120,10 +122,10 @@ def _vertical(moment: Moment) -> dict[str, Any]:
 
 def _groups(scene: Scene) -> list[list[Moment]]:
     """Return the moments in order, those together whose labels would meet."""
-    least = _NEAR * (scene.end - scene.start)
+    span = scene.end - scene.start
     groups: list[list[Moment]] = []
     for moment in sorted(scene.moments, key=lambda each: each.at):
-        if groups and moment.at - groups[-1][0].at < least:
+        if groups and moment.at - groups[-1][0].at < _LETTER * len(groups[-1][0].text) * span:
             groups[-1].append(moment)
         else:
             groups.append([moment])
@@ -132,7 +134,7 @@ def _groups(scene: Scene) -> list[list[Moment]]:
 
 def _label(group: Sequence[Moment], scene: Scene) -> dict[str, Any]:
     share = (group[0].at - scene.start) / (scene.end - scene.start)
-    texts = dict.fromkeys(moment.label for moment in group)
+    texts = dict.fromkeys(moment.label for moment in group) if len(group) > 1 else [group[0].text]
     return {
         "xref": "x",
         "yref": "paper",

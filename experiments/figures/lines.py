@@ -47,7 +47,7 @@ class _Scale:
 def build(run: Run, document: Experiment, name: str, now: datetime) -> Figure:
     """Return the figure of one SLI, or that of the request rates. Raises KeyError."""
     scene = scene_of(run, document, now)
-    if name == REQUESTS:
+    if name == REQUESTS and all(sli.name != REQUESTS for sli in document.slis):
         series, _ = sofar.read(runs.series_of(run))
         return requests_figure(document, series, scene)
     sli = document.sli(name)
@@ -255,8 +255,8 @@ def _draw_limits(figure: Figure, promise: SliEvidence, scale: _Scale, top: float
         is_far = bound > top
         label = {
             "xref": "paper",
-            "x": 1,
-            "xanchor": "right",
+            "x": 0,
+            "xanchor": "left",
             "yref": "paper" if is_far else "y",
             "y": 1 if is_far else scale.of(bound),
             "yanchor": "top" if is_far else "bottom",

@@ -17,11 +17,17 @@ RED, GREEN, AMBER, SLATE = "#c92a2a", "#2b8a3e", "#e67700", "#868e96"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened, as a vertical line."""
+    """Something that happened, as a vertical line; ``of`` is the action, where there are several."""
 
     at: float
     label: str
     colour: str
+    of: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the whole label."""
+        return f"{self.label} {self.of}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,11 @@ def _moments(run: Run) -> Iterable[Moment]:
     )
     many = len(rows) > 1
     for row in rows:
-        name = f" {row.action}" if many else ""
+        name = row.action if many else ""
         if row.injected_at is not None:
-            yield Moment(row.injected_at.timestamp(), f"inject{name}", RED)
+            yield Moment(row.injected_at.timestamp(), "inject", RED, name)
         if row.recovering_at is not None:
-            yield Moment(row.recovering_at.timestamp(), f"recover{name}", GREEN)
+            yield Moment(row.recovering_at.timestamp(), "recover", GREEN, name)
     if run.stop_requested_at is not None:
         yield Moment(run.stop_requested_at.timestamp(), "stop", AMBER)
     if run.ended_at is not None:

@@ -36,7 +36,9 @@ class RowForm(forms.Form):
 
     use_required_attribute = False
 
-    def __init__(self, fields: Fields, prefix: str, shape: Shape, values: Mapping[str, Any]) -> None:
+    def __init__(
+        self, fields: Fields, prefix: str, shape: Shape, values: Mapping[str, Any]
+    ) -> None:
         super().__init__(data=fields, auto_id="id_%s")
         self.row_prefix = prefix
         self.leaves = {leaf.key: leaf for leaf in shape.leaves}
@@ -76,7 +78,7 @@ class RowForm(forms.Form):
             if leaf.is_extra:
                 bound = self[self.row_prefix + leaf.key]
                 value = bound.value()
-                if bound.errors or (value and value != leaf.default):
+                if bound.errors or (value and value not in (leaf.default, leaf.placeholder)):
                     return True
         return False
 
@@ -93,9 +95,13 @@ class RowForm(forms.Form):
 
     def put_error(self, key: str, message: str) -> str:
         """Show the message beside the input; return its id."""
-        name = self.row_prefix + key
-        self.add_error(name, message)
-        return self[name].id_for_label or str(self[name].auto_id)
+        self.add_error(self.row_prefix + key, message)
+        return self.target(key)
+
+    def target(self, key: str) -> str:
+        """Return the id that a link to the input leads to."""
+        bound = self[self.row_prefix + key]
+        return bound.id_for_label or f"{bound.auto_id}_field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +170,7 @@ class Fault:
 class Editor:
     """The whole form, made from fields (posted, or a document's)."""
 
-    def __init__(
-        self, fields: Fields, *, catalogue: Catalogue, opened: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, fields: Fields, *, catalogue: Catalogue, opened: Iterable[str] = ()) -> None:
         self.fields = fields
         self.catalogue = catalogue
         self.base = fields.get("base") or ""
@@ -224,6 +228,17 @@ class Editor:
         for error in errors:
             target, where = self._put(error)
             self.faults.append(Fault(target, where, error.message))
+        order = {target: place for place, target in enumerate(self._targets())}
+        self.faults.sort(key=lambda fault: order.get(fault.target, -1))
+
+    def _targets(self) -> Iterator[str]:
+        """Yield the id of every place that an error can be at, as the page has them."""
+        for section in self.sections:
+            yield f"section-{section.key}"
+            for form in ([section.form] if section.form else []) + [
+                row.form for row in section.rows
+            ]:
+                yield from (form.target(key) for key in form.leaves)
 
     def _put(self, error: SpecError) -> tuple[str, str]:
         head, *rest = error.path or ("",)
@@ -240,7 +255,7 @@ class Editor:
         key = "timing" if head == "timing" else "hypothesis"
         form = self.by_key[key].form
         if form is None or head not in ("timing", "metadata", "hypothesis"):
-            self.by_key["hypothesis"].errors.append(f"{error.dotted or 'document'}: {error.message}")
+            self.by_key["hypothesis"].errors.append(str(error))
             return "section-hypothesis", error.dotted or "Document"
         name = form.key_for(error.path, SECTIONS[key].anchor)
         return form.put_error(name, error.message), self._label(form, name, "")
@@ -334,9 +349,7 @@ def _widget(leaf: Leaf, given: list[str]) -> forms.Widget:
         choices = list(leaf.choices)
         if text not in {value for value, _ in choices}:
             choices.insert(0, (text, text or "choose…"))
-        return forms.Select(
-            attrs={"data-redraws": "yes"} if leaf.redraws else {}, choices=choices
-        )
+        return forms.Select(attrs={"data-redraws": "yes"} if leaf.redraws else {}, choices=choices)
     if leaf.reads in ("long", "lines", "pairs", "yaml") or "\n" in text:
         return forms.Textarea(attrs={**attrs, "rows": "2"})
     return forms.TextInput(attrs=attrs)

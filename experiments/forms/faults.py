@@ -130,7 +130,7 @@ def _bounds(field: Mapping[str, Any]) -> str:
 
 
 def rows(model: type[FaultParams]) -> list[dict[str, Any]]:
-    """Return the fault's parameters as a table for people: title, unit, bounds, default, …"""
+    """Return the fault's parameters as rows of a table: title, unit, bounds, default and so on."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
     found = []
@@ -175,5 +175,3 @@ def example(model: type[FaultParams]) -> dict[str, Any]:
         elif is_required and "enum" in field:
             found[name] = field["enum"][0]
     return found
-
-

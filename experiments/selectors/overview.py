@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,6 +58,16 @@ class Live:
     waiting: tuple[runs.RunRow, ...]
     last_gone_at: datetime | None
     key: str
+
+    @property
+    def etag(self) -> str:
+        """Return the version of the panel."""
+        return f'"{self.key}"'
+
+    @property
+    def headers(self) -> str:
+        """Return the headers with which an open page asks whether the panel has changed."""
+        return json.dumps({"If-None-Match": self.etag})
 
     @property
     def unconfirmed(self) -> tuple[LiveRow, ...]:

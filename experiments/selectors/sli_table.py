@@ -61,6 +61,8 @@ class SliRow:
     notes: tuple[str, ...] = ()
 
 
+_LEAST_POINTS = 0.00005
+"""A change of a ratio below this is noise in the last digit: 0.005 points."""
 _LIVE_OUTCOMES = {
     "within so far": "within",
     "outside so far": "breached",
@@ -163,6 +165,8 @@ def _value(value: float | None, unit: str) -> str:
 def _change(absolute: float, relative: float | None, promise: SliEvidence) -> str:
     if relative is not None and promise.unit != "ratio":
         return wording.percent(relative)
+    if promise.unit == "ratio" and abs(absolute) < _LEAST_POINTS:
+        return "none to speak of"
     return wording.change(absolute, promise.unit)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from experiments import backends
@@ -36,12 +36,7 @@ def save(
     document = validate(raw).or_raise()
     with transaction.atomic():
         if experiment is None:
-            if Experiment.objects.filter(name=document.metadata.name).exists():
-                name = document.metadata.name
-                raise InvalidDocumentError(
-                    [SpecError(("metadata", "name"), f"“{name}” is taken; choose another name")]
-                )
-            experiment = Experiment(name=document.metadata.name, created_by=author)
+            experiment = _new(document.metadata.name, author)
         elif experiment.name != document.metadata.name:
             raise InvalidDocumentError(
                 [
@@ -69,3 +64,13 @@ def save(
             message=message,
             author=author,
         )
+
+
+def _new(name: str, author: User) -> Experiment:
+    """Take the name, or say that somebody else has; two who save at once get one of each."""
+    try:
+        with transaction.atomic():
+            return Experiment.objects.create(name=name, created_by=author)
+    except IntegrityError as error:
+        taken = SpecError(("metadata", "name"), f"“{name}” is taken; choose another name")
+        raise InvalidDocumentError([taken]) from error

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F, Q
 
 from drivers.protocol import DriverError
@@ -74,10 +73,28 @@ def make(*, run_id: int, kind: str) -> None:
     except Exception as failure:
         log.exception("run %s: %s failed", run_id, kind)
         error = f"{type(failure).__name__}: {failure}"
-    if outcome is None and call.failures + 1 >= _KINDS[kind].patience:
-        outcome = _KINDS[kind].give_up(run, error)
-    _commit(run, call, attempt, outcome, error)
+    try:
+        if outcome is None and call.failures + 1 >= _KINDS[kind].patience:
+            outcome = _KINDS[kind].give_up(run, error)
+        _commit(run, call, attempt, outcome, error)
+    except Exception as failure:
+        # The call's edge: an outcome that cannot be kept counts as a failure, never for ever.
+        log.exception("run %s: the outcome of %s cannot be kept", run_id, kind)
+        _commit_broken(run, call, attempt, f"{type(failure).__name__}: {failure}")
     conducting.tick(run_id=run_id)
+
+
+def _commit_broken(run: Run, call: Call, attempt: int, error: str) -> None:
+    """Count a failure; end a call that was to be given up and whose end cannot be kept either."""
+    if call.failures + 1 < _KINDS[call.kind].patience or call.kind == "watch":
+        _commit(run, call, attempt, None, error)
+        return
+    Call.objects.filter(pk=call.pk, attempt=attempt, finished_at__isnull=True).update(
+        finished_at=clock.now(),
+        attempt_deadline=None,
+        error=error,
+        outcome={"is_ok": False, "reason": error},
+    )
 
 
 def _claim(run_id: int, kind: str) -> tuple[Run, Call, int] | None:
@@ -105,8 +122,8 @@ def _claim(run_id: int, kind: str) -> tuple[Run, Call, int] | None:
 
 
 def _commit(run: Run, call: Call, attempt: int, outcome: Outcome | None, error: str) -> None:
-    now = clock.now()
-    with transaction.atomic():
+    with transitions.holding(run_id=run.pk):
+        now = clock.now()
         changes: dict[str, Any] = {"attempt_deadline": None, "woken_at": None, "error": error}
         if outcome is None:
             failures = call.failures + 1

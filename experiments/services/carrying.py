@@ -10,10 +10,10 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F, Q
 
 from drivers.protocol import (
+    Driver,
     DriverError,
     FaultRequest,
     Handle,
@@ -21,7 +21,7 @@ from drivers.protocol import (
     Plan,
     UnknownOutcomeError,
 )
-from experiments import backends
+from experiments import backends, queue
 from experiments.domain.states import MAY_EXIST, SETTLED, InjectionPhase
 from experiments.models import Claim, Injection
 from experiments.services import clock, conducting, transitions
@@ -51,6 +51,10 @@ def carry(*, injection_id: int) -> None:
             _observe(injection, attempt)
         else:
             _recover(injection, attempt)
+    except Exception as error:
+        # The carry's edge: a broken driver or row is told and repeated as a backend's failure is.
+        log.exception("run %s: %s: the carry failed", injection.run_id, injection.action)
+        _broke(injection, attempt, f"{type(error).__name__}: {error}")
     finally:
         conducting.tick(run_id=injection.run_id)
 
@@ -65,19 +69,19 @@ def _claim(injection_id: int) -> tuple[Injection, int] | None:
     )
     if row is None:
         return None
+    # An inject whose carrier was lost may have been sent, and has failed.
+    is_lost = row.phase == _PHASE.INTENT and row.attempt_deadline is not None
+    row.is_unanswered |= is_lost and row.plan is not None
+    row.failures += is_lost
     claimed = Injection.objects.filter(
         free, pk=injection_id, phase=row.phase, attempt=row.attempt
     ).update(
         attempt=F("attempt") + 1,
         attempt_deadline=now + timedelta(seconds=LEASE_S),
-        # An inject whose carrier was lost may have been sent.
-        is_unanswered=row.is_unanswered
-        or (row.phase == _PHASE.INTENT and row.plan is not None and row.attempt > 0),
+        is_unanswered=row.is_unanswered,
+        failures=row.failures,
     )
-    if claimed != 1:
-        return None
-    row.refresh_from_db(fields=["is_unanswered"])
-    return row, row.attempt + 1
+    return (row, row.attempt + 1) if claimed == 1 else None
 
 
 def _mine(injection: Injection, attempt: int) -> Any:
@@ -99,7 +103,24 @@ def _handle(injection: Injection) -> Handle | None:
     return Handle.model_validate(injection.handle) if injection.handle else None
 
 
+def _wanted(injection: Injection, attempt: int) -> Any:
+    """Return the row while the attempt is ours and nobody has stopped the run."""
+    return _mine(injection, attempt).filter(run__stop_requested_at__isnull=True)
+
+
+def _broke(injection: Injection, attempt: int, error: str) -> None:
+    if injection.phase == _PHASE.INTENT:
+        _inject_failed(injection, attempt, UnknownOutcomeError(error))
+    elif injection.phase == _PHASE.ACTIVE:
+        _not_observed(injection, attempt, error)
+    else:
+        _not_gone(injection, attempt, Observation(phase="pending", message=error), clock.now())
+
+
 def _inject(injection: Injection, attempt: int) -> None:
+    if injection.failures >= _MAX_INJECT_FAILURES:
+        _inject_failed(injection, attempt, DriverError("no carrier came back from injecting it."))
+        return
     try:
         driver = backends.driver(injection.connection)
         if injection.plan is None:
@@ -111,7 +132,7 @@ def _inject(injection: Injection, attempt: int) -> None:
                 )
         else:
             plan = _plan(injection)
-        kept = _mine(injection, attempt).update(plan=plan.model_dump(mode="json"))
+        kept = _wanted(injection, attempt).update(plan=plan.model_dump(mode="json"))
         if kept != 1:
             return  # stopped meanwhile, and nothing was sent
         injection.plan = plan.model_dump(mode="json")
@@ -119,8 +140,8 @@ def _inject(injection: Injection, attempt: int) -> None:
     except DriverError as error:
         _inject_failed(injection, attempt, error)
         return
-    now = clock.now()
-    with transaction.atomic():
+    with transitions.holding(run_id=injection.run_id):
+        now = clock.now()
         confirmed = _mine(injection, attempt).update(
             phase=_PHASE.ACTIVE.value,
             handle=handle.model_dump(mode="json"),
@@ -144,39 +165,46 @@ def _inject(injection: Injection, attempt: int) -> None:
 
 
 def _inject_failed(injection: Injection, attempt: int, error: DriverError) -> None:
-    now = clock.now()
     failures = injection.failures + 1
     is_final = not error.retryable or failures >= _MAX_INJECT_FAILURES
-    with transaction.atomic():
+    with transitions.holding(run_id=injection.run_id):
+        now = clock.now()
         kept = _mine(injection, attempt).update(
             failures=failures,
             last_error=str(error),
             is_final_failure=is_final,
             is_unanswered=injection.is_unanswered or isinstance(error, UnknownOutcomeError),
-            due_at=now + _backoff(failures),
+            # Given up: the run's next tick begins its removal, and nobody injects again.
+            due_at=None if is_final else now + _backoff(failures),
             woken_at=None,
             attempt_deadline=None,
         )
         if kept:
             _journal(injection, "error", f"{injection.action}: inject failed: {error}", now)
-    if not kept and injection.plan is not None and isinstance(error, UnknownOutcomeError):
+    if not kept and injection.plan is not None:
         _undo_lost_inject(injection, _plan(injection), None)
 
 
 def _undo_lost_inject(injection: Injection, plan: Plan, handle: Handle | None) -> None:
-    """Remove what a carrier injected after it had lost its attempt, and have it read back again."""
+    """Remove what a carrier injected after it had lost its attempt, and have it read back again.
+
+    A later attempt that injects the same token looks after the fault: there is nothing to undo.
+    """
+    current = Injection.objects.get(pk=injection.pk)
+    if current.phase in (_PHASE.INTENT, _PHASE.ACTIVE):
+        return
     log.error("injection %s: the attempt was lost while injecting; removing it", injection.token)
     try:
         backends.driver(injection.connection).recover(plan, handle)
     except DriverError as error:
         log.critical("injection %s: may still be there: %s", injection.token, error)
-    now = clock.now()
-    current = Injection.objects.select_related("run").get(pk=injection.pk)
     Injection.objects.filter(pk=injection.pk).update(is_unanswered=True)
+    current = Injection.objects.select_related("run").get(pk=injection.pk)
     if current.phase == _PHASE.RECOVERED:
         conducting.begin_recovery(
-            injection=current, reason="an inject came late", actor="engine", now=now
+            injection=current, reason="an inject came late", actor="engine", now=clock.now()
         )
+        queue.wake("carry", current.pk)
 
 
 def _observe(injection: Injection, attempt: int) -> None:
@@ -184,18 +212,11 @@ def _observe(injection: Injection, attempt: int) -> None:
         driver = backends.driver(injection.connection)
         seen = driver.observe(_plan(injection), _handle(injection))
         if seen.phase in ("gone", "partly") and injection.on_drift == "reinject":
-            driver.inject(_plan(injection))
+            if not _reinject(injection, attempt, driver):
+                return
             seen = driver.observe(_plan(injection), _handle(injection))
-            message = f"{injection.action}: was lost on its backend and injected again"
-            _journal(injection, "drift", message, clock.now())
     except DriverError as error:
-        now = clock.now()
-        _mine(injection, attempt).update(
-            last_error=str(error),
-            due_at=now + timedelta(seconds=OBSERVE_EVERY_S),
-            woken_at=None,
-            attempt_deadline=None,
-        )
+        _not_observed(injection, attempt, str(error))
         return
     now = clock.now()
     kept = _mine(injection, attempt).update(
@@ -208,6 +229,40 @@ def _observe(injection: Injection, attempt: int) -> None:
     )
     if kept:
         transitions.touch(run_id=injection.run_id)
+
+
+def _not_observed(injection: Injection, attempt: int, error: str) -> None:
+    _mine(injection, attempt).update(
+        last_error=error,
+        due_at=clock.now() + timedelta(seconds=OBSERVE_EVERY_S),
+        woken_at=None,
+        attempt_deadline=None,
+    )
+
+
+def _reinject(injection: Injection, attempt: int, driver: Driver) -> bool:
+    """Inject a lost fault again unless it is being removed. Return whether it is still ours.
+
+    The row says “unanswered” while the call is on its way: whoever removes the fault meanwhile
+    reads it back for long enough. Raises DriverError.
+    """
+    was_unanswered = injection.is_unanswered
+    if _wanted(injection, attempt).update(is_unanswered=True) != 1:
+        return False
+    plan, handle = _plan(injection), _handle(injection)
+    try:
+        driver.inject(plan)
+    except DriverError as error:
+        is_unanswered = was_unanswered or isinstance(error, UnknownOutcomeError)
+        if _mine(injection, attempt).update(is_unanswered=is_unanswered) != 1:
+            _undo_lost_inject(injection, plan, handle)
+        raise
+    if _mine(injection, attempt).update(is_unanswered=was_unanswered) != 1:
+        _undo_lost_inject(injection, plan, handle)
+        return False
+    message = f"{injection.action}: was lost on its backend and injected again"
+    _journal(injection, "drift", message, clock.now())
+    return True
 
 
 def _observed(seen: Observation, now: datetime) -> dict[str, Any]:
@@ -242,7 +297,7 @@ def _recover(injection: Injection, attempt: int) -> None:
     gone_at = injection.gone_at or now
     reads = injection.settle_reads + 1
     is_settled = not injection.is_unanswered or reads >= len(SETTLE_READS_S)
-    with transaction.atomic():
+    with transitions.holding(run_id=injection.run_id):
         changes: dict[str, Any] = {
             **_observed(seen, now),
             "evidence": evidence,
@@ -282,7 +337,7 @@ def _not_gone(injection: Injection, attempt: int, seen: Observation, now: dateti
     detail = seen.message or ", ".join(
         f"{target.name} is {target.phase} {target.detail}".strip() for target in seen.targets
     )
-    with transaction.atomic():
+    with transitions.holding(run_id=injection.run_id):
         kept = _mine(injection, attempt).update(
             **_observed(seen, now),
             phase=_PHASE.RECOVERING.value,
@@ -304,7 +359,7 @@ def _not_gone(injection: Injection, attempt: int, seen: Observation, now: dateti
             injection.action,
             injection.injected_at or injection.intent_at,
             detail,
-            "; ".join(_plan(injection).by_hand),
+            "; ".join((injection.plan or {}).get("by_hand", [])),
         )
 
 

@@ -69,18 +69,20 @@ def _overlaps(document: Experiment, planned: list[dict[str, Any]]) -> list[Probl
     found: list[Problem] = []
     order = [action.name for action in document.method]
     after: dict[str, set[str]] = {}
-    for index, action in enumerate(document.method):
-        start = action.start
-        if start is None:
-            before = {order[index - 1]} if index else set()
-        else:
-            before = set(start.after)
-            # Started with another: after whatever that one waited for, not after itself.
-            for other in start.with_:
-                before |= after.get(other, set())
-        after[action.name] = before | {
-            earlier for name in before for earlier in after.get(name, set())
-        }
+    # An action may wait for a later one of the list: once round for each link of the longest chain.
+    for _ in order:
+        for index, action in enumerate(document.method):
+            start = action.start
+            if start is None:
+                before = {order[index - 1]} if index else set()
+            else:
+                before = set(start.after)
+                # Started with another: after whatever that one waited for, not after itself.
+                for other in start.with_:
+                    before |= after.get(other, set())
+            after[action.name] = before | {
+                earlier for name in before for earlier in after.get(name, set())
+            }
     for index, first in enumerate(planned):
         for second in planned[index + 1 :]:
             one, two = first["action"].name, second["action"].name

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Case, F, Q, Value, When
 
 from experiments import queue
 from experiments.domain.method import Checkpoint, FaultAction, Wait
 from experiments.domain.states import LIVE, MAY_EXIST, EndedBy, InjectionPhase
+from experiments.engine import blind, steps
 from experiments.engine import decide as engine
 from experiments.models import ActionRecord, Call, Injection, Run
 from experiments.services import clock, snapshots, transitions
@@ -35,6 +36,10 @@ def tick(*, run_id: int) -> None:
         except transitions.LostRaceError as error:
             log.info("run %s: %s", run_id, error)
             return
+        except (OperationalError, InterfaceError) as error:
+            # A busy or absent database says nothing about the run; the sweep comes again.
+            log.warning("run %s: not advanced now: %s", run_id, error)
+            return
         except Exception as error:
             log.exception("run %s: the tick failed", run_id)
             _give_up(run_id, error)
@@ -52,37 +57,37 @@ def _step(run_id: int) -> bool:
         return False
     now = clock.now()
     snapshot = snapshots.load(run)
-    steps = engine.decide(snapshot, now)
-    for step in steps:
+    due = engine.decide(snapshot, now)
+    for step in due:
         _apply(run, step, now)
-    if not steps:
+    if not due:
         Run.objects.filter(pk=run_id).update(next_due=engine.next_due(snapshot, now))
-    return bool(steps)
+    return bool(due)
 
 
-def _apply(run: Run, step: engine.Step, now: datetime) -> None:
+def _apply(run: Run, step: steps.Step, now: datetime) -> None:
     match step:
-        case engine.Move(to=to, reason=reason, actor=actor, ended_by=ended_by):
+        case steps.Move(to=to, reason=reason, actor=actor, ended_by=ended_by):
             transitions.move(run=run, to=to, reason=reason, actor=actor, now=now, ended_by=ended_by)
-        case engine.Ask(kind=kind):
+        case steps.Ask(kind=kind):
             Call.objects.get_or_create(run=run, kind=kind, defaults={"due_at": now})
-        case engine.Wake(kind="carry", action=action):
+        case steps.Wake(kind="carry", action=action):
             _wake_carry(run, action, now)
-        case engine.Wake(kind=kind):
+        case steps.Wake(kind=kind):
             Call.objects.filter(run=run, kind=kind).update(woken_at=now)
             lane = queue.TICKS if kind in ("watch", "judge") else queue.CONTROL
             queue.wake("make_call", run.pk, kind, queue=lane)
-        case engine.Begin(action=action):
+        case steps.Begin(action=action):
             _begin(run, action, now)
-        case engine.Finish(action=action, outcome=outcome):
+        case steps.Finish(action=action, outcome=outcome):
             run.actions.filter(name=action, finished_at__isnull=True).update(
                 finished_at=now, outcome=outcome
             )
             _settle_waiting(run)
-        case engine.Recover(action=action, reason=reason, actor=actor):
+        case steps.Recover(action=action, reason=reason, actor=actor):
             row = run.injections.get(action=action)
             begin_recovery(injection=row, reason=reason, actor=actor, now=now)
-        case engine.Stop(order=order):
+        case steps.Stop(order=order):
             transitions.order_stop(
                 run=run,
                 ended_by=order.ended_by,
@@ -133,8 +138,14 @@ def begin_recovery(*, injection: Injection, reason: str, actor: str, now: dateti
     """Note that the fault is to be removed now; cancel it if nothing was ever sent.
 
     An intent without a plan was never sent: a carrier sends only after it has committed the plan
-    under a phase that is still ``intent``. One with a plan may be on its way: it is unanswered.
+    under a phase that is still ``intent``. One with a plan that somebody has claimed may be on its
+    way: it is unanswered.
     """
+    with transitions.holding(run_id=injection.run_id):
+        _begin_recovery(injection, reason, actor, now)
+
+
+def _begin_recovery(injection: Injection, reason: str, actor: str, now: datetime) -> None:
     rows = Injection.objects.filter(pk=injection.pk)
     never_sent = Q(phase=InjectionPhase.PLANNED.value) | Q(
         phase=InjectionPhase.INTENT.value, plan__isnull=True
@@ -149,22 +160,28 @@ def begin_recovery(*, injection: Injection, reason: str, actor: str, now: dateti
                 run=injection.run, kind="injection", message=message, actor=actor, now=now
             )
         return
-    common = {
-        "phase": InjectionPhase.RECOVERING.value,
-        "recovering_at": now,
-        "due_at": now,
-        "woken_at": None,
+    begun = [InjectionPhase.INTENT, InjectionPhase.ACTIVE, InjectionPhase.RECOVERED]
+    moved = rows.filter(phase__in=[phase.value for phase in begun]).update(
+        # An inject that somebody has claimed may be on its way; one that failed was answered.
+        is_unanswered=Case(
+            When(
+                phase=InjectionPhase.INTENT.value,
+                attempt_deadline__isnull=False,
+                then=Value(True),
+            ),
+            default=F("is_unanswered"),
+        ),
+        phase=InjectionPhase.RECOVERING.value,
+        recovering_at=now,
+        due_at=now,
+        woken_at=None,
         # Whoever holds the attempt has lost it: its outcome will find another number.
-        "attempt": F("attempt") + 1,
-        "attempt_deadline": None,
-        "failures": 0,
-        "settle_reads": 0,
-        "gone_at": None,
-    }
-    moved = rows.filter(phase=InjectionPhase.INTENT.value).update(**common, is_unanswered=True)
-    moved = moved or rows.filter(
-        phase__in=[InjectionPhase.ACTIVE.value, InjectionPhase.RECOVERED.value]
-    ).update(**common)
+        attempt=F("attempt") + 1,
+        attempt_deadline=None,
+        failures=0,
+        settle_reads=0,
+        gone_at=None,
+    )
     if moved:
         transitions.journal(
             run=injection.run,
@@ -204,32 +221,46 @@ def overdue(*, grace_s: float) -> tuple[list[int], list[int]]:
     return list(runs.values_list("pk", flat=True)), list(injections.values_list("pk", flat=True))
 
 
-def calls_due(*, run_id: int, grace_s: float) -> list[str]:
-    """Return the run's outside calls that nobody has made for ``grace_s`` too long."""
+def overdue_calls(*, grace_s: float) -> list[tuple[int, str]]:
+    """Return (run, kind) of the outside calls that nobody has made for ``grace_s`` too long."""
     now = clock.now()
     rows = Call.objects.filter(
         Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now),
-        run_id=run_id,
+        run__status__in=sorted(status.value for status in LIVE),
         finished_at__isnull=True,
         due_at__lte=now - timedelta(seconds=grace_s),
-    )
-    return list(rows.values_list("kind", flat=True))
+    ).order_by("due_at")[:_SWEEP_LIMIT]
+    return list(rows.values_list("run_id", "kind"))
 
 
 def _give_up(run_id: int, error: Exception) -> None:
     """End a run that cannot be decided: whatever it injected is recovered without its document."""
+    reason = f"the run could not be advanced: {type(error).__name__}: {error}"
+    try:
+        for _ in range(_ROUNDS):
+            with transitions.holding(run_id=run_id):
+                if not _step_blind(run_id, reason):
+                    return
+    except Exception:
+        # The tick's edge: the sweep and the keeper come again.
+        log.exception("run %s: could not be given up now", run_id)
+
+
+def _step_blind(run_id: int, reason: str) -> bool:
+    rows = Run.objects.select_related("version", "environment")
+    run = rows.filter(pk=run_id).first()
+    if run is None or not run.is_live:
+        return False
     now = clock.now()
-    with transaction.atomic():
-        run = Run.objects.filter(pk=run_id).first()
-        if run is None or not run.is_live:
-            return
-        reason = f"the run could not be advanced: {type(error).__name__}: {error}"
+    if run.stop_requested_at is None:
         transitions.order_stop(
             run=run, ended_by=EndedBy.ERROR, actor="engine", reason=reason, now=now
         )
-        for injection in run.injections.filter(
-            phase__in=[InjectionPhase.INTENT.value, InjectionPhase.ACTIVE.value]
-        ):
-            begin_recovery(injection=injection, reason=reason, actor="engine", now=now)
-            queue.wake("carry", injection.pk)
-        Run.objects.filter(pk=run_id).update(next_due=now + timedelta(seconds=_LEASE_S))
+        return True
+    due = blind.decide(snapshots.load_blind(run), now)
+    for step in due:
+        _apply(run, step, now)
+    if not due:
+        again = now + timedelta(seconds=blind.AGAIN_S)
+        Run.objects.filter(pk=run_id).update(next_due=again)
+    return bool(due)

@@ -29,6 +29,8 @@ class Reached:
 
 def unusable(connection: Connection) -> str:
     """Return why the connection's options cannot be used; empty when they can. Asks nobody."""
+    if not isinstance(connection.secrets, dict):
+        connection.secrets = {}
     try:
         if backends.is_driver(connection.kind):
             backends.driver(connection)
@@ -47,7 +49,8 @@ def save_connection(
     Raises PermissionDenied.
     """
     people.require(user, "administer", "change connections")
-    kept = {**(connection.secrets or {}), **secrets}
+    stored = connection.secrets if isinstance(connection.secrets, dict) else {}
+    kept = {**stored, **secrets}
     connection.secrets = {name: value for name, value in kept.items() if value}
     connection.save()
     return connection

@@ -124,7 +124,7 @@ def answer_checkpoint(*, run: Run, name: str, user: User) -> bool:
     """Let the run go on past a checkpoint. Return whether it was waiting there."""
     people.require(user, "launch_run", "let a run go on")
     now = clock.now()
-    with transaction.atomic():
+    with transitions.holding(run_id=run.pk):
         answered = run.actions.filter(
             name=name, kind="checkpoint", finished_at__isnull=True
         ).update(finished_at=now, outcome=f"answered by {user.username}")

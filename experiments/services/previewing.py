@@ -7,7 +7,7 @@ is asked of a backend or a source unless ``reach`` says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -78,7 +78,6 @@ class Queries:
 
     errors: tuple[SpecError, ...] = ()
     notes: tuple[str, ...] = ()
-    sources: Mapping[str, Connection] = field(default_factory=dict)
 
 
 def catalogue() -> Mapping[str, type[FaultParams]]:
@@ -272,19 +271,28 @@ def queries(*, raw: Mapping[str, Any], environment: Environment | None) -> Queri
         if connection.kind == "prometheus"
     }
     errors: list[SpecError] = []
-    silent: dict[str, str] = {}
+    silent = {alias: _silence(connection) for alias, connection in connections.items()}
     for path, source, query in _queries(settled(raw, environment)):
         connection = connections.get(source)
-        if connection is None or source in silent or "${" in query:
+        if connection is None or silent[source] or "${" in query:
             continue
         try:
             backends.prometheus(connection).parse(query)
         except DriverError as error:
-            if error.retryable or type(error).__name__ != "QueryError":
+            if error.retryable:
                 silent[source] = f"PromQL was not checked: {error.message}"
             else:
                 errors.append(SpecError(path, f"Prometheus cannot read it: {error.message}"))
-    return Queries(tuple(errors), tuple(silent.values()), connections)
+    return Queries(tuple(errors), tuple(note for note in silent.values() if note))
+
+
+def _silence(source: Connection) -> str:
+    """Return why the server answers nothing at all; empty when it can be asked."""
+    try:
+        backends.prometheus(source).parse("vector(1)")
+    except DriverError as error:
+        return f"PromQL was not checked: {error.message}"
+    return ""
 
 
 def _queries(resolved: Mapping[str, Any]) -> Iterable[tuple[Path, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 from drivers.protocol import DriverError, Owned
 from experiments import backends, queue
@@ -23,20 +24,23 @@ def reconcile() -> int:
     for connection in Connection.objects.all():
         if not backends.is_driver(connection.kind):
             continue
+        asked_at = clock.now()
         try:
             owned = backends.driver(connection).owned()
         except DriverError as error:
             log.warning("%s could not be compared with the ledger: %s", connection, error)
             continue
         for fault in owned:
-            found += _look_after(connection, fault)
+            found += _look_after(connection, fault, asked_at)
     return found
 
 
-def _look_after(connection: Connection, fault: Owned) -> bool:
+def _look_after(connection: Connection, fault: Owned, asked_at: datetime) -> bool:
     row = Injection.objects.select_related("run").filter(token=fault.token).first()
     if row is not None and row.phase in MAY_EXIST:
         return False
+    if row is not None and row.recovered_at is not None and row.recovered_at >= asked_at:
+        return False  # removed while the backend was being asked
     where = ", ".join(target.name for target in fault.targets)
     log.critical("orphaned fault %s on %s (%s)", fault.token, connection, where)
     if row is not None and row.phase == InjectionPhase.RECOVERED and row.plan is not None:

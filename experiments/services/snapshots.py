@@ -9,6 +9,7 @@ from typing import Any
 from experiments import backends
 from experiments.domain import spec
 from experiments.domain.states import EndedBy, InjectionPhase, Status
+from experiments.engine.blind import BlindSnapshot
 from experiments.engine.snapshot import (
     ActionState,
     CallState,
@@ -73,11 +74,7 @@ def load(run: Run) -> RunSnapshot:
         spec=document,
         status_since=run.status_since,
         injecting_at=run.injecting_at,
-        stop=StopOrder(
-            EndedBy(run.stop_ended_by), run.stop_actor, run.stop_reason, run.is_stopped_on_data
-        )
-        if run.stop_requested_at
-        else None,
+        stop=_stop(run) if run.stop_requested_at else None,
         actions={
             record.name: ActionState(record.started_at, record.finished_at)
             for record in run.actions.all()
@@ -88,6 +85,23 @@ def load(run: Run) -> RunSnapshot:
         watched_since=run.baseline_at if watch else None,
         pace=pace_of(document, sources_of(run)),
     )
+
+
+def load_blind(run: Run) -> BlindSnapshot:
+    """Return what is known of a run that was ordered to stop, without reading its document."""
+    return BlindSnapshot(
+        status=Status(run.status),
+        stop=_stop(run),
+        injections={row.action: _injection(row) for row in run.injections.all()},
+        open_actions=tuple(
+            run.actions.filter(finished_at__isnull=True).values_list("name", flat=True)
+        ),
+    )
+
+
+def _stop(run: Run) -> StopOrder:
+    ended_by = EndedBy(run.stop_ended_by)
+    return StopOrder(ended_by, run.stop_actor, run.stop_reason, run.is_stopped_on_data)
 
 
 def _injection(row: Any) -> InjectionState:

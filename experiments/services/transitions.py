@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +13,7 @@ from django.db.models import F
 from experiments.domain.states import (
     BEFORE_FAULTS,
     LIVE,
+    MAY_EXIST,
     TERMINAL,
     EndedBy,
     Status,
@@ -58,7 +61,9 @@ def move(
         changes |= {"ended_at": now, "reason": reason, "next_due": None, "waiting_for": ""}
         if ended_by is not None:
             changes["ended_by"] = ended_by.value
-        if old in BEFORE_FAULTS and to is Status.STOPPED:
+        if (old in BEFORE_FAULTS and to is Status.STOPPED) or (
+            old is Status.JUDGING and not run.verdict
+        ):
             changes["verdict"] = Verdict.INCONCLUSIVE.value
     with transaction.atomic():
         if Run.objects.filter(pk=run.pk, status=old.value).update(**changes) != 1:
@@ -72,10 +77,14 @@ def move(
             old=old.value,
             new=to.value,
         )
-        if to in TERMINAL or to is Status.JUDGING:
-            calls = Call.objects.filter(run=run, finished_at__isnull=True).exclude(kind="judge")
-            calls.update(finished_at=now)
+        calls = Call.objects.filter(run=run, finished_at__isnull=True)
+        if to is Status.JUDGING:
+            calls.exclude(kind="judge").update(finished_at=now)
         if to in TERMINAL:
+            # Asked once more here, at the only door: a fault may have come back meanwhile.
+            if run.injections.filter(phase__in=[phase.value for phase in MAY_EXIST]).exists():
+                raise LostRaceError(f"run {run.pk} cannot end: a fault of it may be live")
+            calls.update(finished_at=now)
             Claim.objects.filter(run=run, released_at__isnull=True).update(released_at=now)
     run.refresh_from_db()
 
@@ -106,6 +115,15 @@ def journal(
         touch(run_id=run.pk)
 
 
+@contextmanager
+def holding(*, run_id: int) -> Iterator[None]:
+    """Hold the run for one transaction. Every writer takes the run first: no two can deadlock."""
+    with transaction.atomic():
+        rows = Run.objects.select_for_update().filter(pk=run_id)
+        list(rows.values_list("pk", flat=True))
+        yield
+
+
 def touch(*, run_id: int) -> None:
     """Let open pages of the run know that something visible has changed."""
     Run.objects.filter(pk=run_id).update(page_version=F("page_version") + 1)
@@ -120,10 +138,15 @@ def order_stop(
     now: datetime,
     is_on_data: bool = False,
 ) -> bool:
-    """Note that the run is to end early; the first order counts. Return whether this was it."""
+    """Note that the run is to end early; the first order counts. Return whether this was it.
+
+    A run that is being judged has nothing left to stop, and its verdict was asked for without a
+    stop: only an error ends it otherwise.
+    """
+    stoppable = LIVE if ended_by is EndedBy.ERROR else LIVE - {Status.JUDGING}
     with transaction.atomic():
         moved = Run.objects.filter(
-            pk=run.pk, stop_requested_at__isnull=True, status__in=[s.value for s in LIVE]
+            pk=run.pk, stop_requested_at__isnull=True, status__in=[s.value for s in stoppable]
         ).update(
             stop_requested_at=now,
             stop_ended_by=ended_by.value,

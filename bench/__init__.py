@@ -1,0 +1,1 @@
+"""Measurements of promises that are figures; each prints its machine, versions and command."""

@@ -1,0 +1,192 @@
+/*
+ * Helps for the experiment editor; without them its submit buttons do the same with a page load.
+ *
+ * Rows are added, redrawn, moved and removed in place. What the preview found is shown beside the
+ * fields that were touched, so that an empty draft is not red before anything was written.
+ */
+(() => {
+  "use strict";
+  const form = document.getElementById("editor");
+  if (!form || !window.htmx) return;
+  // A text area that somebody made taller has a style attribute, which htmx would copy: barred.
+  htmx.config.attributesToSettle = ["class"];
+  const touched = new Set();
+  let isChecked = "checked" in form.dataset;
+
+  const rowsOf = (list) => document.getElementById(`rows-${list}`);
+  const rowUrl = (list, query) => `${form.dataset.rowUrl.replace("KIND", list)}?${new URLSearchParams(query)}`;
+  const refresh = () => htmx.trigger(form, "cw:refresh");
+  const announce = (text) => {
+    const announcer = document.getElementById("announcer");
+    if (announcer) announcer.textContent = text;
+  };
+
+  const freshNumber = (list) =>
+    1 + Math.max(-1, ...[...form.querySelectorAll(`input[name="${list}-rows"]`)].map((input) => Number(input.value) || 0));
+
+  const focusFirst = (row) => row?.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+
+  const add = async (list, variant) => {
+    const number = freshNumber(list);
+    await htmx.ajax("GET", rowUrl(list, { variant, number }), {
+      source: rowsOf(list), target: rowsOf(list), swap: "beforeend",
+    });
+    const row = document.getElementById(`row-${list}-${number}`);
+    if (row) {
+      row.open = true;
+      focusFirst(row);
+      announce("Added");
+    }
+    refresh();
+  };
+
+  const redraw = async (row, field) => {
+    const { list, number } = row.dataset;
+    const { id } = row;
+    await htmx.ajax("POST", rowUrl(list, { number }), {
+      source: form, target: row, swap: "outerHTML", values: {},
+    });
+    const made = document.getElementById(id);
+    if (made) {
+      made.open = true;
+      document.getElementById(field)?.focus();
+    }
+    refresh();
+  };
+
+  form.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.add) {
+      event.preventDefault();
+      add(button.dataset.add, button.dataset.variant);
+      return;
+    }
+    const row = button.closest(".cw-editor-row");
+    if (row && "remove" in button.dataset) {
+      event.preventDefault();
+      const next = row.nextElementSibling || row.previousElementSibling;
+      const list = row.dataset.list;
+      row.remove();
+      (next?.querySelector("summary") || document.querySelector(`[data-add="${list}"]`))?.focus();
+      announce("Removed");
+      refresh();
+    } else if (row && button.dataset.move) {
+      event.preventDefault();
+      const other = button.dataset.move === "up" ? row.previousElementSibling : row.nextElementSibling;
+      if (!other) return;
+      if (button.dataset.move === "up") other.before(row);
+      else other.after(row);
+      button.focus();
+      announce(`Moved ${button.dataset.move}`);
+      refresh();
+    }
+  });
+
+  form.addEventListener("change", (event) => {
+    const { target } = event;
+    touched.add(target.id);
+    const row = target.closest(".cw-editor-row");
+    if (row && "redraws" in target.dataset) {
+      event.stopPropagation();
+      redraw(row, target.id);
+    }
+  });
+
+  form.addEventListener("input", (event) => {
+    const { target } = event;
+    touched.add(target.id);
+    if (target.name?.endsWith("-name")) {
+      const label = target.closest(".cw-editor-row")?.querySelector(".cw-row-name");
+      if (label) label.textContent = target.value || "unnamed";
+    }
+  });
+
+  // Enter in a field checks; only the button saves.
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("input:not([type=submit])")) {
+      event.preventDefault();
+      refresh();
+    }
+  });
+
+  const line = (field, kind, text) => {
+    const box = field.closest(".cw-field");
+    if (!box) return;
+    let place = box.querySelector(`.cw-${kind}`);
+    if (!text) {
+      place?.remove();
+      return;
+    }
+    if (!place) {
+      place = document.createElement("div");
+      place.className = `cw-${kind}`;
+      if (kind === "error") place.id = `${field.id}_error`;
+      const help = box.querySelector(".cw-help");
+      if (help) help.before(place);
+      else box.append(place);
+    }
+    if (kind === "note") {
+      place.textContent = text;
+      return;
+    }
+    place.replaceChildren(...text.split("\n").map((each) => {
+      const part = document.createElement("div");
+      part.textContent = each;
+      return part;
+    }));
+  };
+
+  const mark = (field, text) => {
+    const box = field.closest(".cw-field");
+    if (!box) return;
+    box.classList.toggle("has-errors", Boolean(text));
+    line(field, "error", text);
+    const others = (field.getAttribute("aria-describedby") || "").split(" ").filter((id) => id && id !== `${field.id}_error`);
+    if (text) {
+      field.setAttribute("aria-invalid", "true");
+      field.setAttribute("aria-describedby", [...others, `${field.id}_error`].join(" "));
+    } else {
+      field.removeAttribute("aria-invalid");
+      if (others.length) field.setAttribute("aria-describedby", others.join(" "));
+      else field.removeAttribute("aria-describedby");
+    }
+  };
+
+  const showMarks = () => {
+    const marks = document.getElementById("editor-marks");
+    if (!marks) return;
+    const errors = new Map();
+    const notes = new Map();
+    marks.querySelectorAll("li").forEach((item) => {
+      const found = item.dataset.kind === "error" ? errors : notes;
+      const { field } = item.dataset;
+      found.set(field, found.has(field) ? `${found.get(field)}\n${item.textContent}` : item.textContent);
+    });
+    form.querySelectorAll(".cw-field :is(input, select, textarea)").forEach((field) => {
+      if (!field.id || field.type === "hidden") return;
+      if (isChecked || touched.has(field.id) || field.getAttribute("aria-invalid")) mark(field, errors.get(field.id) || "");
+      line(field, "note", notes.get(field.id) || "");
+    });
+    marks.remove();
+  };
+
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "preview") showMarks();
+  });
+
+  // A link to a field opens what hides it and puts the cursor there.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    const target = link && document.getElementById(decodeURIComponent(link.hash.slice(1)));
+    if (!target || !form.contains(target)) return;
+    event.preventDefault();
+    for (let node = target; node && node !== form; node = node.parentElement) {
+      if (node.tagName === "DETAILS") node.open = true;
+    }
+    target.scrollIntoView({ block: target.matches("input, select, textarea") ? "center" : "start" });
+    (target.tagName === "DETAILS" ? target.querySelector("summary") : target).focus({ preventScroll: true });
+  });
+
+  document.getElementById("faults")?.focus();
+})();
