@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import secrets
@@ -70,9 +71,10 @@ def main() -> int:
     before = os.getloadavg()
     times = Times()
     chaos = reference.install() if asked.chaos_runs else None
-    with _everything(asked.database) as (stack, mesh), mesh.traffic(
-        pause_s=asked.pause_ms / 1000
-    ) as traffic:
+    with (
+        _everything(asked.database) as (stack, mesh),
+        mesh.traffic(pause_s=asked.pause_ms / 1000) as traffic,
+    ):
         traffic.wait_for(200, _PATIENCE_S)
         rate = _rate(traffic)
         _measure(stack, mesh, traffic, asked.runs, times)
@@ -168,7 +170,7 @@ def _rate(traffic: Traffic) -> float:
 def percentile(values: list[float], share: float) -> float:
     """Return the smallest value that at least this share of the values do not exceed."""
     ordered = sorted(values)
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+    return ordered[math.ceil(share * len(ordered)) - 1]
 
 
 def _figures(times: Times) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from demo.settings import HOST, SERVICES, DemoConfig
 
-FLUSH_INTERVAL_S = 0.5
+FLUSH_INTERVAL_S = 0.4
 
 # Milliseconds. One by one where the shop's quantiles lie, so that interpolation within a bucket
 # cannot hide or invent a change; above 100 ms Envoy itself records in steps of 10.

@@ -39,7 +39,7 @@ def _config(connection: Connection) -> ConnectionConfig:
         # The field gives back the ciphertext when none of the keys fits.
         raise DriverError(
             f"The secrets of {connection.name} cannot be decrypted.",
-            hint="Start with the CHAOSWEB_FIELD_KEY that they were stored with, or enter them anew.",
+            hint="Start with the CHAOSWEB_FIELD_KEY of that time, or enter them anew.",
         )
     return ConnectionConfig(connection.kind, connection.name, options=options, secrets=secrets)
 

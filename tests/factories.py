@@ -337,7 +337,9 @@ def judged(run: Run) -> Run:
     document = snapshots.spec_of(run)
     now = run.ended_at or timezone.now()
     phases = judging.phases_of(run, document, now)
-    stored = {row.sli: measuring.read_stored(row.kind, row.payload) for row in run.series.all()}
+    stored = {
+        row.sli: measuring.read_stored(row.kind, bytes(row.payload)) for row in run.series.all()
+    }
     evidence = RunEvidence(
         phases=phases,
         slis=tuple(
@@ -381,8 +383,12 @@ def finished(
     """Return a judged run with ledger, series, readings and journal."""
     status = fields.pop("status", "completed")
     made = run(of, place, by, status=status, ago_s=ago_s, ended_by="plan", **fields)
-    injection(made, "recovered", **({"evidence": evidence} if evidence else {}))
-    assert made.injecting_at and made.recovering_at and made.settling_at
+    given: dict[str, Any] = {"evidence": evidence} if evidence else {}
+    injection(made, "recovered", **given)
+    assert made.injecting_at is not None
+    assert made.recovering_at is not None
+    assert made.settling_at is not None
+    assert made.baseline_at is not None
     for name, at in (("start", made.injecting_at), ("end", made.settling_at)):
         Reading.objects.create(
             run=made,
@@ -408,7 +414,6 @@ def finished(
         ("settling", "judging", made.settling_at + timedelta(seconds=60), "it had its time"),
     ]
     for old, new, at, message in moments:
-        assert at is not None
         note(made, "status", message, at, old=old, new=new)
     series(made, levels)
     readings(made)

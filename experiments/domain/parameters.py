@@ -14,6 +14,17 @@ from experiments.domain.errors import Path, SpecError, from_pydantic
 
 Kind = Literal["duration", "percentage", "rate", "size", "number", "integer", "text", "boolean"]
 _UNITS = {"duration": Duration, "percentage": Percentage, "rate": Rate, "size": Size}
+SAMPLES: Mapping[Kind, Any] = {
+    "duration": "1s",
+    "percentage": "1%",
+    "rate": "1/s",
+    "size": "1KiB",
+    "number": 1.0,
+    "integer": 1,
+    "text": "text",
+    "boolean": True,
+}
+"""What stands for a parameter while it has no value: a document is checked with it, never run."""
 REFERENCE = re.compile(r"\$\{([a-z][a-z0-9_]*)\}")
 _SCALARS = (str, int, float, bool)
 

@@ -221,6 +221,8 @@ def _starts(raw: Raw) -> Iterator[SpecError]:
             if start is None and previous is not None and previous != name:
                 waits[name].add(previous)
             previous = name
+    if len(waits) < len(names):
+        return  # told already: who waits for whom cannot be known
     try:
         TopologicalSorter(waits).prepare()
     except CycleError as error:

@@ -123,7 +123,7 @@ def parse(raw: Any, *, faults: Catalogue, values: Mapping[str, Any] | None = Non
         raw: what JSON or YAML gave.
         faults: every fault model by kind, from ``backends``.
         values: values of parameters (environment's and launch's); None checks the document as it
-            stands, with defaults, and forgives parameters that have none.
+            stands, with defaults, and a sample of its type for a parameter that has none.
     """
     if not isinstance(raw, Mapping):
         return Parsed(None, (SpecError((), "the document must be a mapping of fields"),))
@@ -136,25 +136,35 @@ def parse(raw: Any, *, faults: Catalogue, values: Mapping[str, Any] | None = Non
         errors += missing
     names = raw.get("parameters")
     known = frozenset(map(str, names)) if isinstance(names, Mapping) else frozenset()
-    resolved, unknown = params.substitute(raw, settled, known)
+    unset = frozenset(declared) - frozenset(settled) if values is None else frozenset()
+    samples = {name: params.SAMPLES[declared[name].type] for name in unset}
+    resolved, unknown = params.substitute(raw, {**settled, **samples}, known)
     errors += unknown
-    unset = frozenset(declared) - frozenset(settled)
     spec: Experiment | None = None
     try:
         spec = Experiment.model_validate(resolved, context={"faults": faults})
     except ValidationError as error:
-        errors += [SpecError(_tidy(found.path), found.message) for found in from_pydantic(error)]
+        # A reference to nothing is one error, not also a value of the wrong type.
+        open_places = {found.path for found in unknown}
+        typed = [SpecError(_tidy(found.path), found.message) for found in from_pydantic(error)]
+        errors += [found for found in typed if found.path not in open_places]
     told = rules.check(resolved)
     # A rule knows more than a type does: where both speak of one place, the rule is heard.
     places = {error.path for error in told}
     errors = [error for error in errors if error.path not in places] + told
-    if values is None and unset:
-        errors = [error for error in errors if not _waits_for_value(raw, error.path, unset)]
+    # Where a sample does not fit, a value may: without one nobody can tell.
+    errors = [
+        _wants_default(error) if _waits(raw, error.path, unset) else error for error in errors
+    ]
     unique = sorted(set(errors), key=lambda error: [str(part) for part in error.path])
     return Parsed(None, tuple(unique)) if unique or spec is None else Parsed(spec, ())
 
 
-def _waits_for_value(raw: Any, path: Path, unset: frozenset[str]) -> bool:
+def _wants_default(error: SpecError) -> SpecError:
+    return SpecError(error.path, "cannot be checked: give its parameter a default that fits here")
+
+
+def _waits(raw: Any, path: Path, unset: frozenset[str]) -> bool:
     node: Any = raw
     for part in path:
         try:

@@ -44,11 +44,12 @@ def rule(
     if len(breaches) >= guardrail.breaches.count:
         side = "above" if guardrail.above is not None else "below"
         bound = guardrail.above if guardrail.above is not None else guardrail.below
+        shown = f"{bound:g}" if isinstance(bound, float) else bound
         values = ", ".join(sample.note or f"{sample.value:g}" for sample in breaches)
         return Ruling(
             "breached",
             f"{guardrail.name}: {len(breaches)} of the last {len(window)} readings of "
-            f"{guardrail.sli} were {side} {bound}: {values}",
+            f"{guardrail.sli} were {side} {shown}: {values}",
         )
     newest = max([watched_since, *(sample.at for sample in seen[-1:])])
     if now - newest > patience(guardrail, pace):

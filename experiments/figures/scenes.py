@@ -17,7 +17,7 @@ RED, GREEN, AMBER, SLATE = "#c92a2a", "#2b8a3e", "#e67700", "#868e96"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened, as a vertical line; ``of`` is the action, where there are several."""
+    """Something that happened, as a line; ``of`` is the action where there are several."""
 
     at: float
     label: str

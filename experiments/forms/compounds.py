@@ -107,6 +107,7 @@ def start() -> Compound:
         "Others",
         help="Names of actions, separated by commas.",
         placeholder="slow-carts",
+        answers_for=("start-after", "start-with"),
     )
     delay = Leaf(("start", "delay"), "Delay", "duration", placeholder="0s")
 

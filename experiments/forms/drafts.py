@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.forms import faults
+from experiments.forms.kinds import LISTS, Catalogue
 from experiments.forms.mapping import Fields, put_row, rows_of
-from experiments.forms.shapes import LISTS, Catalogue
 
 DEFAULT_FAULT = "envoy.http_delay"
 

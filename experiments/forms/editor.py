@@ -14,9 +14,9 @@ from drivers.units import Duration, Percentage, Rate, Size, UnitError
 from experiments.domain import parameters
 from experiments.domain.errors import Path, SpecError
 from experiments.forms import mapping
+from experiments.forms.kinds import LISTS, SECTIONS, Catalogue, Kinds, Shape
 from experiments.forms.leaves import Leaf
 from experiments.forms.mapping import Fields
-from experiments.forms.shapes import LISTS, SECTIONS, Catalogue, Kinds, Shape
 
 _UNITS = {"duration": Duration, "percentage": Percentage, "rate": Rate, "size": Size}
 _TITLES = {"hypothesis": "Hypothesis", "timing": "Timing"}
@@ -87,6 +87,9 @@ class RowForm(forms.Form):
         texts = [str(part) for part in path]
         while texts:
             key = "-".join(texts)
+            for name, leaf in self.leaves.items():
+                if key in leaf.answers_for:
+                    return name
             near = [name for name in self.leaves if name == key or name.startswith(f"{key}-")]
             if near:
                 return key if key in near else near[0]

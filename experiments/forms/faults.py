@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,7 +66,7 @@ def _leaf(
 ) -> Leaf:
     reads, choices, item = _kind(field, definitions)
     default = field.get("default")
-    examples = [scalar(each) for each in field.get("examples", ())]
+    examples = [scalar(each) for each in _examples(field)]
     shown = "" if default is None else scalar(default) if not isinstance(default, dict) else ""
     is_chosen = reads in ("choice", "boolean")
     if is_chosen and not is_required and not shown:
@@ -114,6 +115,14 @@ def _kind(
     return "yaml", (), "text"
 
 
+def _examples(field: Mapping[str, Any]) -> list[Any]:
+    """Return the examples as values; a unit's own come as a phrase: “90ms, 30s or 1h30m”."""
+    found = list(field.get("examples", ()))
+    if field.get("format") in _UNITS:
+        return [part for each in found for part in re.split(r",\s*|\s+or\s+", str(each))]
+    return found
+
+
 def _unit(field: Mapping[str, Any]) -> str:
     """Return the unit to print behind the input; units that people write themselves have none."""
     return "" if field.get("format") in _UNITS else str(field.get("unit", ""))
@@ -153,7 +162,7 @@ def rows(model: type[FaultParams]) -> list[dict[str, Any]]:
                 "choices": [label for _, label in leaf.choices],
                 "default": "" if default is None else scalar(default),
                 "is_required": leaf.is_required and not leaf.choices,
-                "examples": [scalar(each) for each in field.get("examples", ())],
+                "examples": [scalar(each) for each in _examples(field)],
             }
         )
     return found
@@ -170,8 +179,8 @@ def example(model: type[FaultParams]) -> dict[str, Any]:
         default = field.get("default")
         if default not in (None, "", [], {}):
             found[name] = default
-        elif field.get("examples") and (is_required or default is None):
-            found[name] = field["examples"][0]
+        elif _examples(field) and (is_required or default is None):
+            found[name] = _examples(field)[0]
         elif is_required and "enum" in field:
             found[name] = field["enum"][0]
     return found

@@ -72,6 +72,8 @@ class Leaf:
     keeps_empty: bool = False
     """An emptied text stays in the document, as it says which kind of row this is."""
     item: Reads = "text"
+    answers_for: tuple[str, ...] = ()
+    """Other keys of the document whose errors belong here."""
 
     @property
     def key(self) -> str:

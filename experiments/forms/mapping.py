@@ -17,8 +17,9 @@ from django.utils.datastructures import MultiValueDict
 
 from experiments.domain.errors import SpecError
 from experiments.forms.compounds import PREVIOUS
+from experiments.forms.kinds import LISTS, SECTIONS, Catalogue, Kinds, Shape
 from experiments.forms.leaves import ABSENT, Field, dump, plain, scalar
-from experiments.forms.shapes import LISTS, SECTIONS, Catalogue, Kinds, Shape, shape_of
+from experiments.forms.shapes import shape_of
 
 Fields = MultiValueDict[str, str]
 _KEPT_EMPTY = frozenset({"ratio", "quantile", "http", "promql"})
@@ -98,7 +99,9 @@ def item_of(fields: Fields, kinds: Kinds, number: str, catalogue: Catalogue) -> 
         name = item.pop("name", "")
         is_untouched = isinstance(base, list) and item == {} and not isinstance(base[1], dict)
         return name, (base[1] if is_untouched else item)
-    return item if item or isinstance(base, Mapping) or base is None else base
+    if item or isinstance(base, Mapping):
+        return item
+    return base if base is not None or fields.get(f"{prefix}base") == "null" else item
 
 
 def shape_of_row(

@@ -101,6 +101,8 @@ class Step:
     url_name: str
     action: str
     is_done: bool
+    needs: str = ""
+    """The permission that it takes; empty: any signed-in person may."""
 
 
 def places() -> list[Place]:
@@ -251,6 +253,7 @@ def first_steps() -> list[Step]:
             "connection_new",
             "Add a connection",
             "prometheus" in kinds,
+            needs="administer",
         ),
         Step(
             "Connect something to break",
@@ -258,6 +261,7 @@ def first_steps() -> list[Step]:
             "connection_new",
             "Add a connection",
             bool(kinds - {"prometheus"}),
+            needs="administer",
         ),
         Step(
             "Describe an environment",
@@ -265,6 +269,7 @@ def first_steps() -> list[Step]:
             "environment_new",
             "Add an environment",
             Environment.objects.exists(),
+            needs="administer",
         ),
         Step(
             "Write an experiment",
@@ -272,6 +277,7 @@ def first_steps() -> list[Step]:
             "experiment_new",
             "Write an experiment",
             ExperimentVersion.objects.exists(),
+            needs="author_experiment",
         ),
         Step(
             "Run it",

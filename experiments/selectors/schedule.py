@@ -114,7 +114,9 @@ def _spans(method: list[Any]) -> list[_Span] | None:
             return None
         start = action.get("start")
         start = start if isinstance(start, Mapping) else None
-        waiting.append((index, str(action.get("name") or index + 1), kind, start, lasts))
+        waiting.append(
+            (index, str(action.get("name") or f"action {index + 1}"), kind, start, lasts)
+        )
     order = [name for _, name, _, _, _ in waiting]
     if len(set(order)) < len(order):
         return None

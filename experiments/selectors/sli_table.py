@@ -61,8 +61,8 @@ class SliRow:
     notes: tuple[str, ...] = ()
 
 
-_LEAST_POINTS = 0.00005
-"""A change of a ratio below this is noise in the last digit: 0.005 points."""
+_POINT_DIGITS = 4
+"""A ratio's change so far is told to a hundredth of a point: the rest is noise."""
 _LIVE_OUTCOMES = {
     "within so far": "within",
     "outside so far": "breached",
@@ -80,8 +80,8 @@ def expected(sli: SliEvidence) -> str:
     """Say what is predicted of the SLI."""
     within, limit = wording.margin(sli), wording.limit(sli)
     if sli.expect == "holds":
-        parts = [f"within {within}" if within else "", f"stays {limit}" if limit else ""]
-        return f"holds: {' and '.join(filter(None, parts))}" if any(parts) else "holds"
+        parts = [f"within {within}" if within else "", f"{limit}" if limit else ""]
+        return f"holds {' and '.join(filter(None, parts))}".rstrip()
     said = "may degrade"
     if sli.expect == "degrades":
         said = f"degrades by more than {within}" if within else "degrades"
@@ -165,8 +165,10 @@ def _value(value: float | None, unit: str) -> str:
 def _change(absolute: float, relative: float | None, promise: SliEvidence) -> str:
     if relative is not None and promise.unit != "ratio":
         return wording.percent(relative)
-    if promise.unit == "ratio" and abs(absolute) < _LEAST_POINTS:
-        return "none to speak of"
+    if promise.unit == "ratio":
+        absolute = round(absolute, _POINT_DIGITS)
+        if not absolute:
+            return "0 points"
     return wording.change(absolute, promise.unit)
 
 
@@ -189,4 +191,5 @@ def _spread(low: float | None, high: float | None, write: Callable[[float], str]
     bounded = Interval(
         float("-inf") if low is None else low, float("inf") if high is None else high
     )
-    return wording.spread(bounded, write)
+    text = wording.spread(bounded, write)
+    return text.replace(" points", "", text.count(" points") - 1)

@@ -47,7 +47,7 @@ def newest_samples(run: Run) -> dict[str, list[Reading]]:
 
 def guardrail_rows(run: Run, document: Experiment, pace: Pace, now: datetime) -> list[GuardrailRow]:
     """Return what each guardrail has seen last."""
-    if not document.guardrails:
+    if not document.guardrails or (run.baseline_at is None and not run.is_live):
         return []
     samples = newest_samples(run)
     rows = []
@@ -64,7 +64,7 @@ def guardrail_rows(run: Run, document: Experiment, pace: Pace, now: datetime) ->
             now=now,
             pace=pace,
         )
-        state, reads_as = _reads_as(run, guardrail.name, ruling.state)
+        state, reads_as = _reads_as(run, guardrail.name, ruling.state, bool(seen))
         rows.append(
             GuardrailRow(
                 name=guardrail.name,
@@ -83,16 +83,16 @@ def guardrail_rows(run: Run, document: Experiment, pace: Pace, now: datetime) ->
     return rows
 
 
-def _reads_as(run: Run, name: str, ruled: str) -> tuple[str, str]:
+def _reads_as(run: Run, name: str, ruled: str, has_samples: bool) -> tuple[str, str]:
     """Return the badge's outcome and words of one guardrail."""
     if run.stop_actor == f"guardrail {name}":
         return "tripped", "stopped the run"
     if run.baseline_at is None:
         return "", "not watching yet" if run.is_live else "never watched"
     if run.status not in ("baseline", "injecting"):
-        return (
-            ("quiet", "stayed quiet") if ruled != "breached" else ("breached", "beyond its bound")
-        )
+        if not has_samples:
+            return "missing", "saw nothing"
+        return ("breached", "beyond its bound") if ruled == "breached" else ("quiet", "quiet")
     return {"no_data": ("missing", "no data")}.get(ruled, (ruled, ruled))
 
 
@@ -123,7 +123,7 @@ class ProbeRow:
 
 def probe_rows(run: Run, document: Experiment) -> list[ProbeRow]:
     """Return the newest outcome of every probe at each of its moments, and how often it failed."""
-    if not document.probes:
+    if not document.probes or (run.baseline_at is None and not run.is_live):
         return []
     found: dict[tuple[str, str], list[Reading]] = defaultdict(list)
     for row in run.readings.filter(kind__startswith="probe_").order_by("at"):

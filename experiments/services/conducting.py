@@ -6,6 +6,7 @@ Every dispatch happens after commit. Running a tick twice changes nothing.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -13,9 +14,10 @@ from django.db.models import Case, F, Q, Value, When
 
 from experiments import queue
 from experiments.domain.method import Checkpoint, FaultAction, Wait
-from experiments.domain.states import LIVE, MAY_EXIST, EndedBy, InjectionPhase
+from experiments.domain.states import LIVE, MAY_EXIST, EndedBy, InjectionPhase, Status
 from experiments.engine import blind, steps
 from experiments.engine import decide as engine
+from experiments.engine.snapshot import ActionState, CallState, RunSnapshot
 from experiments.models import ActionRecord, Call, Injection, Run
 from experiments.services import clock, snapshots, transitions
 
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 _ROUNDS = 64
 _LEASE_S = 5.0
 _SWEEP_LIMIT = 500
+_PLAIN = (Status.CHECKING, Status.BASELINE, Status.INJECTING)
+"""A move to one of these changes the run's own row and nothing else."""
 
 
 def tick(*, run_id: int) -> None:
@@ -48,7 +52,7 @@ def tick(*, run_id: int) -> None:
 
 
 def _step(run_id: int) -> bool:
-    """Take the steps due now, in one transaction. Return whether there were any."""
+    """Take the steps due now, in one transaction. Return whether to look again at once."""
     rows = Run.objects.select_related("version", "environment")
     if connection.features.has_select_for_update:
         rows = rows.select_for_update(of=("self",))
@@ -58,11 +62,53 @@ def _step(run_id: int) -> bool:
     now = clock.now()
     snapshot = snapshots.load(run)
     due = engine.decide(snapshot, now)
-    for step in due:
-        _apply(run, step, now)
-    if not due:
-        Run.objects.filter(pk=run_id).update(next_due=engine.next_due(snapshot, now))
-    return bool(due)
+    while due:
+        for step in due:
+            _apply(run, step, now)
+        after = _after(snapshot, run, due, now)
+        if after is None:
+            return True
+        snapshot = after
+        due = engine.decide(snapshot, now)
+    Run.objects.filter(pk=run_id).update(next_due=engine.next_due(snapshot, now))
+    return False
+
+
+def _after(
+    before: RunSnapshot, run: Run, taken: tuple[steps.Step, ...], now: datetime
+) -> RunSnapshot | None:
+    """Return the snapshot with the steps taken; None when only the database can tell.
+
+    The start of a run takes half a dozen steps: reading everything again after each would cost
+    more than all the rest, and the run is held meanwhile, so that nobody else can move it.
+    """
+    calls, injections = dict(before.calls), dict(before.injections)
+    actions = dict(before.actions)
+    for step in taken:
+        match step:
+            case steps.Move(to=to) if to in _PLAIN:
+                before = replace(
+                    before,
+                    status=Status(run.status),
+                    status_since=run.status_since,
+                    injecting_at=run.injecting_at,
+                )
+            case steps.Ask(kind="check" as kind) if kind not in calls:
+                calls[kind] = CallState(kind, due_at=now, woken_at=now)
+            case steps.Wake(kind="carry", action=action):
+                injections[action] = replace(injections[action], woken_at=now)
+            case steps.Wake(kind=kind):
+                calls[kind] = replace(calls[kind], woken_at=now)
+            case steps.Begin(action=action) if (
+                action in injections and injections[action].phase is InjectionPhase.PLANNED
+            ):
+                actions[action] = ActionState(now)
+                injections[action] = replace(
+                    injections[action], phase=InjectionPhase.INTENT, due_at=now, woken_at=now
+                )
+            case _:
+                return None
+    return replace(before, calls=calls, injections=injections, actions=actions)
 
 
 def _apply(run: Run, step: steps.Step, now: datetime) -> None:
@@ -70,13 +116,13 @@ def _apply(run: Run, step: steps.Step, now: datetime) -> None:
         case steps.Move(to=to, reason=reason, actor=actor, ended_by=ended_by):
             transitions.move(run=run, to=to, reason=reason, actor=actor, now=now, ended_by=ended_by)
         case steps.Ask(kind=kind):
-            Call.objects.get_or_create(run=run, kind=kind, defaults={"due_at": now})
+            _, is_new = Call.objects.get_or_create(run=run, kind=kind, defaults={"due_at": now})
+            if is_new:
+                _wake_call(run, kind, now)
         case steps.Wake(kind="carry", action=action):
             _wake_carry(run, action, now)
         case steps.Wake(kind=kind):
-            Call.objects.filter(run=run, kind=kind).update(woken_at=now)
-            lane = queue.TICKS if kind in ("watch", "judge") else queue.CONTROL
-            queue.wake("make_call", run.pk, kind, queue=lane)
+            _wake_call(run, kind, now)
         case steps.Begin(action=action):
             _begin(run, action, now)
         case steps.Finish(action=action, outcome=outcome):
@@ -87,6 +133,7 @@ def _apply(run: Run, step: steps.Step, now: datetime) -> None:
         case steps.Recover(action=action, reason=reason, actor=actor):
             row = run.injections.get(action=action)
             begin_recovery(injection=row, reason=reason, actor=actor, now=now)
+            _wake_carry(run, action, now)
         case steps.Stop(order=order):
             transitions.order_stop(
                 run=run,
@@ -96,11 +143,18 @@ def _apply(run: Run, step: steps.Step, now: datetime) -> None:
                 now=now,
                 is_on_data=order.is_on_data,
             )
-    run.refresh_from_db(from_queryset=Run.objects.select_related("version", "environment"))
+
+
+def _wake_call(run: Run, kind: str, now: datetime) -> None:
+    Call.objects.filter(run=run, kind=kind).update(woken_at=now)
+    lane = queue.TICKS if kind in ("watch", "judge") else queue.CONTROL
+    queue.wake("make_call", run.pk, kind, queue=lane)
 
 
 def _wake_carry(run: Run, action: str, now: datetime) -> None:
     row = run.injections.get(action=action)
+    if row.phase not in MAY_EXIST:
+        return
     Injection.objects.filter(pk=row.pk).update(woken_at=now)
     # A look at an active fault may wait a moment; injecting and removing may not.
     lane = queue.TICKS if row.phase == InjectionPhase.ACTIVE else queue.CONTROL
@@ -120,6 +174,7 @@ def _begin(run: Run, name: str, now: datetime) -> None:
         run.injections.filter(action=name, phase=InjectionPhase.PLANNED.value).update(
             phase=InjectionPhase.INTENT.value, intent_at=now, due_at=now
         )
+        _wake_carry(run, name, now)
         message = f"{name}: {action.fault} is to be injected"
     elif isinstance(action, Checkpoint):
         Run.objects.filter(pk=run.pk).update(waiting_for="checkpoint")

@@ -15,8 +15,8 @@ from experiments.domain import spec, text
 from experiments.domain.errors import InvalidDocumentError
 from experiments.forms import drafts, mapping
 from experiments.forms.editor import Editor
+from experiments.forms.kinds import LISTS
 from experiments.forms.mapping import Fields
-from experiments.forms.shapes import LISTS
 from experiments.models import Environment, Experiment, ExperimentVersion, User
 from experiments.selectors import authoring as plans
 from experiments.selectors import schedule

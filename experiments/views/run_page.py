@@ -94,11 +94,13 @@ def _promise(run: Run, count: int) -> str:
         return "Every fault is gone; the run is being judged."
     if run.stop_requested_at is not None:
         return "Stopping: every fault is being removed."
+    if run.status == Status.RECOVERING and count:
+        return "Its faults are being removed already; it will end as stopped."
     if count:
         return f"Ends the run now and removes {words.counted(count, 'fault')} at once."
     if run.status in (Status.REQUESTED, Status.CHECKING, Status.BASELINE):
         return "No fault is live yet: the run ends without one."
-    return "No fault is live: the run ends without the rest of its plan."
+    return "No fault is live; it will end as stopped."
 
 
 def _reasons(run: Run) -> list[str]:

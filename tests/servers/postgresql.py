@@ -51,7 +51,10 @@ def postgresql() -> Iterator[str]:
     try:
         if whom:
             os.chown(folder, whom["user"], whom["group"])
-        place: dict[str, Any] = {"cwd": folder, "env": {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}}
+        place: dict[str, Any] = {
+            "cwd": folder,
+            "env": {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+        }
         with (folder / "log").open("wb") as log:
             loud: dict[str, Any] = {"stdout": log, "stderr": log, **place, **whom}
             command = [found / "initdb", "-D", folder / "data", "-U", "chaosweb", "-A", "trust"]

@@ -46,9 +46,7 @@ def test_a_check_that_breaks_is_tried_once_more_and_then_refuses(
     assert run.calls.get(kind="check").failures == 1
 
 
-def test_an_outcome_that_cannot_be_kept_never_hangs_the_run(
-    alice, environment, pump, monkeypatch
-):
+def test_an_outcome_that_cannot_be_kept_never_hangs_the_run(alice, environment, pump, monkeypatch):
     kind = calling._KINDS["check"]
     monkeypatch.setitem(
         calling._KINDS, "check", calling._Kind(kind.make, 60, broken, kind.give_up, 2)
@@ -75,7 +73,7 @@ def test_a_source_without_data_is_refused_before_the_first_fault(
     alice, environment, pump, control, metrics
 ):
     metrics.value = lambda at: None
-    run = run_through(alice, environment, pump, watched())
+    run = run_through(alice, environment, pump, watched(no_data="ignore"))
     assert run.status == "refused"
     assert "no data" in run.reason
     assert control.calls("inject") == 0
@@ -174,8 +172,6 @@ def test_a_judge_without_its_source_tries_again_and_then_judges_what_was_kept(
 
 def test_a_judge_that_comes_back_in_time_judges_the_data(alice, environment, pump, metrics):
     run = start(alice, environment, watched())
-    pump.run_until(run, "judging", *ENDED, step_s=0.25)
-    run = start(alice, environment, watched(), key="again")
     pump.run_until(run, "settling")
     metrics.error = "Connection refused."
     for _ in range(200):
@@ -219,9 +215,10 @@ def test_whoever_lost_a_call_commits_nothing(alice, environment, pump, monkeypat
 
     def slow(run):
         monkeypatch.setattr(
-            calling, "_KINDS", calling._KINDS | {"check": calling._Kind(
-                check, 60, checking.commit, calling._refused, 2
-            )}
+            calling,
+            "_KINDS",
+            calling._KINDS
+            | {"check": calling._Kind(check, 60, checking.commit, calling._refused, 2)},
         )
         found = check(run)
         pump.let_pass(61)

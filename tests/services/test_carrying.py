@@ -51,9 +51,7 @@ def test_an_inject_that_fails_and_then_works_is_injected_once(alice, environment
     assert run.status == "completed"
 
 
-def test_an_inject_that_never_works_is_given_up_after_five_times(
-    alice, environment, pump, control
-):
+def test_an_inject_that_never_works_is_given_up_after_five_times(alice, environment, pump, control):
     control.script(Step(method="inject", do="fail", times=99))
     run = pump.run_until(injecting(alice, environment, pump), *ENDED)
     assert (run.status, run.ended_by) == ("stopped", "backend")
@@ -223,9 +221,7 @@ def test_a_lost_fault_is_injected_again_where_drift_reinjects(alice, environment
     assert control.live() == set()
 
 
-def test_a_reinject_whose_answer_is_lost_is_read_back_for_long(
-    alice, environment, pump, control
-):
+def test_a_reinject_whose_answer_is_lost_is_read_back_for_long(alice, environment, pump, control):
     run = injecting(alice, environment, pump, document(fault(duration="10s", on_drift="reinject")))
     control.script(Step(method="inject", do="lose", effect="late", seconds=25))
     control.restart("one", "two")

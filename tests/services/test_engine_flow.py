@@ -103,9 +103,7 @@ def test_a_live_fault_keeps_its_deadline_while_a_checkpoint_waits(alice, environ
 
 
 def test_a_checkpoint_that_nobody_answers_stops_the_run(alice, environment, pump):
-    raw = document(
-        {"name": "look", "checkpoint": "Still fine?", "timeout": "30s"}, fault("after")
-    )
+    raw = document({"name": "look", "checkpoint": "Still fine?", "timeout": "30s"}, fault("after"))
     run = pump.run_until(start(alice, environment, raw), *ENDED)
     assert (run.status, run.ended_by) == ("stopped", "person")
     assert "nobody answered" in run.reason

@@ -15,9 +15,7 @@ from tests.services.worlds import ENDED, fault, document, start
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_keeper_alone_carries_a_run_from_request_to_verdict(
-    alice, environment, pump, control
-):
+def test_the_keeper_alone_carries_a_run_from_request_to_verdict(alice, environment, pump, control):
     pump.is_deaf = True
     run = start(alice, environment)
     for _ in range(40):

@@ -25,12 +25,8 @@ def spoil(monkeypatch):
     return lambda: monkeypatch.setattr(snapshots, "spec_of", unreadable)
 
 
-@pytest.mark.parametrize(
-    "status", ["requested", "baseline", "injecting", "recovering", "settling"]
-)
-def test_it_recovers_and_errs_from_every_status(
-    alice, environment, pump, control, spoil, status
-):
+@pytest.mark.parametrize("status", ["requested", "baseline", "injecting", "recovering", "settling"])
+def test_it_recovers_and_errs_from_every_status(alice, environment, pump, control, spoil, status):
     raw = document(fault(), fault("two", fault="fake.delay"), timing=SLOW)
     run = start(alice, environment, raw)
     if status == "recovering":

@@ -57,9 +57,7 @@ def whole_stack(
 
 
 @pytest.fixture
-def stack(
-    request: pytest.FixtureRequest, whole_stack: Callable[[str], Stack]
-) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, whole_stack: Callable[[str], Stack]) -> Iterator[Stack]:
     found = whole_stack(getattr(request, "param", "sqlite"))
     found.heal()
     yield found

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from tests.system.stack import Stack
-from tests.system.test_runs import start_fault
 from tests.system.web import Web
 from tests.system.world import Mesh, World
 
@@ -23,7 +22,7 @@ def test_stop_answers_and_the_fault_goes_while_the_queue_does_not_answer(
     harm: str, stack: Stack, world: World, mesh: Mesh
 ) -> None:
     with Web(stack) as web:
-        run = start_fault(world, mesh, duration="10m")
+        run = world.start_fault(mesh, duration="10m")
         getattr(stack, harm)("valkey")
         for press in (web.stop, web.press_stop):
             answer, took_s = timed(press, run)

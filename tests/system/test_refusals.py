@@ -17,7 +17,6 @@ from tests.system.stack import Stack
 from tests.system.world import ERRORS, SCRAPE_S, Mesh, World
 
 
-
 LACKING: dict[str, dict[str, Any]] = {
     "the fault filter": {"fault": None},
     "an abort block": {"fault": envoys.fault("delay")},
@@ -48,9 +47,7 @@ def test_an_envoy_that_nobody_reaches_refuses_the_run(stack: Stack, mesh: Mesh) 
     assert mesh.envoy.overrides() == {}, "the Envoy that answers was left alone"
 
 
-def test_an_sli_without_data_refuses_the_run_and_names_the_query(
-    stack: Stack, mesh: Mesh
-) -> None:
+def test_an_sli_without_data_refuses_the_run_and_names_the_query(stack: Stack, mesh: Mesh) -> None:
     with measured() as url:
         world = World(stack, [mesh.envoy.admin], prometheus=url)
         lost = {"bad": "nobody_errors_total", "total": "nobody_requests_total"}

@@ -37,7 +37,7 @@ def test_a_run_faults_real_requests_and_leaves_the_runtime_as_it_was(
 def test_a_killed_control_worker_leaves_no_fault_behind(
     stack: Stack, world: World, mesh: Mesh
 ) -> None:
-    run = start_fault(world, mesh, duration="4s")
+    run = world.start_fault(mesh, duration="4s")
     stack.kill("control")
     assert world.show(run)["injections"][0]["phase"] == "active"
     assert mesh.is_faulted()
@@ -50,7 +50,7 @@ def test_a_killed_control_worker_leaves_no_fault_behind(
 def test_a_killed_queue_that_stays_away_leaves_no_fault_behind(
     stack: Stack, world: World, mesh: Mesh
 ) -> None:
-    run = start_fault(world, mesh, duration="2s")
+    run = world.start_fault(mesh, duration="2s")
     stack.kill("valkey")
     mesh.wait_until_clear()
     assert_ended_as_planned(world, run, mesh)
@@ -59,19 +59,11 @@ def test_a_killed_queue_that_stays_away_leaves_no_fault_behind(
 
 @pytest.mark.parametrize("dies", ["beat", "ticks"])
 def test_a_fault_ends_without(dies: str, stack: Stack, world: World, mesh: Mesh) -> None:
-    run = start_fault(world, mesh, duration="2s")
+    run = world.start_fault(mesh, duration="2s")
     stack.kill(dies)
     mesh.wait_until_clear()
     assert_ended_as_planned(world, run, mesh)
     assert not stack.is_alive(dies)
-
-
-def start_fault(world: World, mesh: Mesh, *, duration: str) -> int:
-    """Start a run and return it once its fault is there and the ledger says so."""
-    run = world.start(duration=duration)
-    mesh.wait_until_faulted()
-    world.wait(run, lambda seen: seen["injections"][0]["phase"] == "active", "it is active")
-    return run
 
 
 def assert_ended_as_planned(world: World, run: int, mesh: Mesh) -> None:

@@ -121,6 +121,16 @@ class World:
         )
         return run
 
+    def start_fault(self, mesh: Mesh, **document: Any) -> int:
+        """Start a run; return it once requests meet its fault and the ledger says so."""
+        run = self.start(**document)
+        seen = self.wait(
+            run, lambda seen: _is_active(seen) or not seen["is_live"], "the fault is there"
+        )
+        assert _is_active(seen), "\n".join(seen["journal"])
+        mesh.wait_until_faulted()
+        return run
+
     def show(self, run: int) -> dict[str, Any]:
         """Return what the database says of the run."""
         found: dict[str, Any] = self.stack.ask("show", run=run)
@@ -130,9 +140,7 @@ class World:
         """Wait until the run has ended; return what is known of it."""
         return self.wait(run, lambda seen: not seen["is_live"], "the run ends")
 
-    def wait(
-        self, run: int, is_true: Callable[[dict[str, Any]], Any], what: str
-    ) -> dict[str, Any]:
+    def wait(self, run: int, is_true: Callable[[dict[str, Any]], Any], what: str) -> dict[str, Any]:
         """Wait until what is known of the run is as wanted; return it."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
@@ -142,3 +150,7 @@ class World:
             journal = "\n".join(seen["journal"])
             assert time.monotonic() < deadline, f"never: {what}\n{seen['status']}\n{journal}"
             time.sleep(0.1)
+
+
+def _is_active(seen: dict[str, Any]) -> bool:
+    return any(each["phase"] == "active" for each in seen["injections"])
