@@ -27,14 +27,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import machine, reference  # noqa: E402
-from tests.servers import envoy as envoys  # noqa: E402
-from tests.servers.envoy import RunningEnvoy  # noqa: E402
-from tests.servers.postgresql import postgresql  # noqa: E402
-from tests.system.stack import Stack  # noqa: E402
-from tests.system.traffic import Traffic  # noqa: E402
-from tests.system.web import Web  # noqa: E402
-from tests.system.world import Mesh, World  # noqa: E402
+from bench import machine, reference
+from tests.servers import envoy as envoys
+from tests.servers.envoy import RunningEnvoy
+from tests.servers.postgresql import postgresql
+from tests.system.stack import Stack
+from tests.system.traffic import Traffic
+from tests.system.web import Web
+from tests.system.world import Mesh, World
 
 AIM_MS = {"p50": 40.0, "p99": 150.0}
 _WARM_UPS = 3
@@ -65,7 +65,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--chaos-runs", type=int, default=10, help="0 leaves Chaos Toolkit out")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
-    parser.add_argument("--pause-ms", type=float, default=0.5, help="between the client's requests")
+    parser.add_argument("--pause-ms", type=float, default=1.0, help="between the client's requests")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     asked = parser.parse_args()
     before = os.getloadavg()
@@ -141,7 +141,7 @@ def _one(world: World, web: Web, traffic: Traffic, chance: random.Random) -> dic
     first = traffic.wait_for(503, _PATIENCE_S, since=began)
     run = answer.json()["id"]
     # Not in step with any clock of the engine's: its sweep, its looks, its keeper.
-    time.sleep(chance.uniform(0.3, 1.3))
+    time.sleep(chance.uniform(0.2, 0.8))
     ordered = time.monotonic()
     stopped = web.stop(run)
     confirmed = time.monotonic()

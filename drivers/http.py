@@ -4,9 +4,8 @@ The errors of the readers, below the drivers' own::
 
     DriverError
     ├── RequestRefusedError     we will not send this: host not allowed, bad URL, bad header; final
-    ├── SourceUnavailableError  no usable answer: unreachable, too slow, broken, not what it
-    │                           should be; ``retryable`` unless only a person can mend it
-    └── AnswerTooLargeError     the answer passed the bound; final, as the next one would too
+    └── SourceUnavailableError  no usable answer: unreachable, too slow, broken, not what it
+                                should be; ``retryable`` unless only a person can mend it
 """
 
 from __future__ import annotations
@@ -37,10 +36,6 @@ class SourceUnavailableError(DriverError):
 
     def __init__(self, message: str, *, retryable: bool = True, hint: str = "") -> None:
         super().__init__(message, retryable=retryable, hint=hint)
-
-
-class AnswerTooLargeError(DriverError):
-    """The answer is larger than we are willing to hold."""
 
 
 @dataclass(frozen=True, slots=True)

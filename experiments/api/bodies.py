@@ -64,6 +64,14 @@ class Fields:
         self.refuse(name, "must be a whole number")
         return None
 
+    def flag(self, name: str) -> bool:
+        """Return a yes or a no; no when it is absent."""
+        value = self._body.get(name, False)
+        if isinstance(value, bool):
+            return value
+        self.refuse(name, "must be true or false")
+        return False
+
     def mapping(self, name: str) -> dict[str, Any] | None:
         """Return a mapping, or None."""
         value = self._body.get(name)
@@ -149,6 +157,7 @@ class RunBody:
     environment: Environment
     parameters: dict[str, Any]
     key: str
+    is_loss_accepted: bool
 
     def is_of(self, run: Run) -> bool:
         """Return whether the run may be what the same request started earlier."""
@@ -165,7 +174,14 @@ class RunBody:
 
 def read_run(request: Request) -> RunBody:
     """Read the request for a run. Raises InvalidDocumentError with every error."""
-    known = ("experiment", "version", "environment", "parameters", "idempotency_key")
+    known = (
+        "experiment",
+        "version",
+        "environment",
+        "parameters",
+        "idempotency_key",
+        "confirm_irreversible",
+    )
     body: Any = request.data
     header = request.headers.get("Idempotency-Key", "")
     if header and isinstance(body, Mapping):
@@ -185,7 +201,9 @@ def read_run(request: Request) -> RunBody:
     environment = fields.environment(missing="is missing: the name of an environment")
     parameters = fields.mapping("parameters")
     key = fields.text("idempotency_key", most=_KEY_LENGTH, missing=_KEY_HINT)
+    is_loss_accepted = fields.flag("confirm_irreversible")
     fields.close()
     assert version is not None  # noqa: S101 — closed above
     assert environment is not None  # noqa: S101 — closed above
-    return RunBody(version, number is not None, environment, parameters or {}, key)
+    named = number is not None
+    return RunBody(version, named, environment, parameters or {}, key, is_loss_accepted)

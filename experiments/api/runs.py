@@ -107,6 +107,7 @@ class Runs(ListView):
             user=user,
             idempotency_key=asked.key,
             parameters=asked.parameters,
+            is_loss_accepted=asked.is_loss_accepted,
         )
         if not asked.is_of(run):
             raise errors.KeyReusedError(

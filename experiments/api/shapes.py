@@ -65,6 +65,7 @@ class RunRequestShape(serializers.Serializer[Any]):
     environment = serializers.CharField()
     parameters = serializers.DictField(required=False)
     idempotency_key = serializers.CharField(required=False, max_length=64)
+    confirm_irreversible = serializers.BooleanField(required=False)
 
 
 class ReasonShape(serializers.Serializer[Any]):

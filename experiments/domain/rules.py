@@ -218,11 +218,11 @@ def _starts(raw: Raw) -> Iterator[SpecError]:
                 waits[name].add(other)
         if isinstance(name, str):
             where.setdefault(name, index)
-            if start is None and previous is not None and previous != name:
+            # Where a name stands twice, the order of the list says nothing about who waits.
+            is_after = start is None and names.count(name) == names.count(previous or name) == 1
+            if is_after and previous is not None:
                 waits[name].add(previous)
             previous = name
-    if len(waits) < len(names):
-        return  # told already: who waits for whom cannot be known
     try:
         TopologicalSorter(waits).prepare()
     except CycleError as error:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import OutputWrapper
 from django.utils import timezone
 
-from experiments.models import Environment, ExperimentVersion, Run, User
+from experiments.models import Environment, ExperimentVersion, Injection, Run, User
 from experiments.services import launching, measuring
 
 _seen: dict[int, int] = {}
@@ -78,14 +78,18 @@ def result(run: Run, expected_verdict: str) -> dict[str, Any]:
         "slis": {sli["name"]: _sli(sli) for sli in judgement.get("slis", [])},
         "requested_share": evidence.get("requested_share"),
         "delivered_share": evidence.get("delivered_share"),
-        "request_to_injected_ms": _ms(run.requested_at, injection and injection.injected_at),
-        "intent_to_injected_ms": _ms(
-            injection and injection.intent_at, injection and injection.injected_at
-        ),
-        "recovering_to_recovered_ms": _ms(
-            injection and injection.recovering_at, injection and injection.recovered_at
-        ),
+        **_delays(run, injection),
         "finished_at": timezone.now().isoformat(),
+    }
+
+
+def _delays(run: Run, injection: Injection | None) -> dict[str, float | None]:
+    if injection is None:
+        return {}
+    return {
+        "request_to_injected_ms": _ms(run.requested_at, injection.injected_at),
+        "intent_to_injected_ms": _ms(injection.intent_at, injection.injected_at),
+        "recovering_to_recovered_ms": _ms(injection.recovering_at, injection.recovered_at),
     }
 
 

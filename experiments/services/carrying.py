@@ -173,7 +173,7 @@ def _inject_failed(injection: Injection, attempt: int, error: DriverError) -> No
             failures=failures,
             last_error=str(error),
             is_final_failure=is_final,
-            is_unanswered=injection.is_unanswered,
+            is_unanswered=injection.is_unanswered or isinstance(error, UnknownOutcomeError),
             # Given up: the run's next tick begins its removal, and nobody injects again.
             due_at=None if is_final else now + _backoff(failures),
             woken_at=None,

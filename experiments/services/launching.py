@@ -54,10 +54,13 @@ def request_run(
     user: User,
     idempotency_key: str,
     parameters: dict[str, Any] | None = None,
+    is_loss_accepted: bool = False,
 ) -> Run:
     """Request a run and wake the engine; the same key of the same person gives the same run.
 
-    Raises InvalidDocumentError when the document and the environment do not fit, PermissionDenied.
+    ``is_loss_accepted``: the person knows that a fault of the document cannot be undone. Raises
+    InvalidDocumentError when the document and the environment do not fit, or when a loss was not
+    accepted, and PermissionDenied.
     """
     people.require(user, "launch_run", "launch runs")
     known = Run.objects.filter(requested_by=user, idempotency_key=idempotency_key).first()
@@ -70,6 +73,7 @@ def request_run(
     }
     document = spec.parse(version.document, faults=backends.faults(), values=values).or_raise()
     missing = fits(document, environment)
+    missing += [] if is_loss_accepted else _losses(document)
     if missing:
         raise InvalidDocumentError(missing)
     frozen = {
@@ -100,6 +104,17 @@ def request_run(
     except IntegrityError:
         return Run.objects.get(requested_by=user, idempotency_key=idempotency_key)
     return run
+
+
+def _losses(document: spec.Experiment) -> list[SpecError]:
+    return [
+        SpecError(
+            ("method", index, "fault"),
+            f"{action.fault} cannot be undone; confirm that you know it (confirm_irreversible)",
+        )
+        for index, action in enumerate(document.method)
+        if isinstance(action, spec.FaultAction) and action.params.undo == "none"
+    ]
 
 
 def stop_run(*, run: Run, actor: str, reason: str = "", ended_by: EndedBy = EndedBy.PERSON) -> bool:

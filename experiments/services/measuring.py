@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from drivers.protocol import DriverError
 from drivers.units import Duration
 from experiments import backends
 from experiments.analysis.bins import Measure, QuantileOfSums, RatioOfSums, columns
@@ -257,12 +256,3 @@ def evidence_of(
         totals=totals,
         problem=problem or None,
     )
-
-
-def parse_error(query: str, source: Connection) -> str | None:
-    """Return what the server says is wrong with the query; None if it parses or is out of reach."""
-    try:
-        backends.prometheus(source).parse(query)
-    except DriverError as error:
-        return None if error.retryable else str(error)
-    return None

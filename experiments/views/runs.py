@@ -55,6 +55,7 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
                 user=_user(request),
                 idempotency_key=request.POST.get("idempotency_key", "")[:64] or str(uuid.uuid4()),
                 parameters=_parameters(request, version),
+                is_loss_accepted=request.POST.get("confirm_irreversible") == "yes",
             )
         except PermissionDenied as error:
             status, denied = 403, str(error)

@@ -56,8 +56,8 @@ def test_no_run_comes_to_a_status_twice():
 
 
 def test_every_status_is_live_or_ended():
-    assert TERMINAL == {"completed", "stopped", "errored", "refused"}
-    assert LIVE | TERMINAL == set(Status)
+    assert {"completed", "stopped", "errored", "refused"} == TERMINAL
+    assert set(Status) == LIVE | TERMINAL
     assert not LIVE & TERMINAL
 
 

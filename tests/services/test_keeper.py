@@ -10,7 +10,7 @@ from django.db import OperationalError
 from drivers.fake import FakeDriver, Step
 from experiments import keeper
 from experiments.services import carrying, conducting, launching, reconciling
-from tests.services.worlds import ENDED, fault, document, start
+from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -57,20 +57,23 @@ def test_a_breach_stops_the_run_and_names_its_readings(stack: Stack, mesh: Mesh)
 def test_data_that_stops_during_the_fault_stops_the_run(stack: Stack, mesh: Mesh) -> None:
     need(shutil.which("prometheus"), "Prometheus")
     exporter = Exporter()
-    with exporter.running(), counting(exporter):
-        with prometheus({"shop": [exporter.address]}, scrape_interval_s=SCRAPE_S) as url:
-            world = World(stack, [mesh.envoy.admin], prometheus=url)
-            wait_for_data(url, "rate(requests_total[2s] offset 4s) > 5")
-            run = world.start_fault(
-                mesh,
-                duration="2m",
-                slis=[ERRORS | {"ratio": RATIO}],
-                probes=[],
-                guardrails=[GUARDRAIL],
-            )
-            exporter.is_failing = True
-            mesh.wait_until_clear()
-            seen = world.finish(run)
+    with (
+        exporter.running(),
+        counting(exporter),
+        prometheus({"shop": [exporter.address]}, scrape_interval_s=SCRAPE_S) as url,
+    ):
+        world = World(stack, [mesh.envoy.admin], prometheus=url)
+        wait_for_data(url, "rate(requests_total[2s] offset 4s) > 5")
+        run = world.start_fault(
+            mesh,
+            duration="2m",
+            slis=[ERRORS | {"ratio": RATIO}],
+            probes=[],
+            guardrails=[GUARDRAIL],
+        )
+        exporter.is_failing = True
+        mesh.wait_until_clear()
+        seen = world.finish(run)
     journal = "\n".join(seen["journal"])
     assert (seen["status"], seen["ended_by"]) == ("stopped", "guardrail"), journal
     assert "no new data of errors" in seen["reason"], journal

@@ -16,7 +16,6 @@ from tests.system.conftest import bootstrap_of, need
 from tests.system.stack import Stack
 from tests.system.world import ERRORS, SCRAPE_S, Mesh, World
 
-
 LACKING: dict[str, dict[str, Any]] = {
     "the fault filter": {"fault": None},
     "an abort block": {"fault": envoys.fault("delay")},
