@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+from typing import Any
 
 os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
 os.environ.setdefault("HASHED_STATIC", "no")
@@ -16,12 +17,9 @@ os.environ.setdefault("DATABASE_URL", f"sqlite:{tempfile.gettempdir()}/chaosweb-
 from chaosweb.settings import *  # noqa: F403
 
 # A file, not SQLite's shared memory: there two threads meet locks that no time-out waits for.
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
-    DATABASES["default"]["TEST"] = {  # noqa: F405
-        "NAME": f"{tempfile.gettempdir()}/chaosweb-test-{os.getpid()}.db"
-    }
-    DATABASES["default"]["OPTIONS"] |= {  # noqa: F405
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
-    }
+_database: dict[str, Any] = DATABASES["default"]  # noqa: F405
+if _database["ENGINE"].endswith("sqlite3"):
+    _database["TEST"] = {"NAME": f"{tempfile.gettempdir()}/chaosweb-test-{os.getpid()}.db"}
+    _database["OPTIONS"] |= {"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -74,5 +74,5 @@ def errors(raw: Any, values: dict[str, Any] | None = None) -> dict[str, str]:
     return found
 
 
-def read(raw: Any, values: dict[str, Any] | None = None) -> spec.Experiment:
+def read(raw: Any, values: dict[str, Any] | None = None) -> Any:
     return spec.parse(raw, faults=CATALOGUE, values=values).or_raise()

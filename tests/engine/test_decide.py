@@ -8,7 +8,7 @@ import pytest
 
 from experiments.domain.states import SETTLED, EndedBy, InjectionPhase, Status
 from experiments.engine.decide import decide
-from experiments.engine.snapshot import StopOrder
+from experiments.engine.snapshot import InjectionState, StopOrder
 from experiments.engine.steps import Ask, Begin, Finish, Move, Recover, Stop, Wake
 from tests.engine.worlds import (
     STOP,
@@ -209,7 +209,7 @@ def test_the_run_recovers_when_every_action_has_ended():
 def test_a_stop_removes_everything_and_begins_nothing():
     method = [fault(name, start={}) for name in "abcdef"]
     phases = ["planned", "intent", "active", "recovering", "unsettled", "recovered"]
-    injections = {}
+    injections: dict[str, InjectionState] = {}
     for name, phase in zip("abcdef", phases, strict=True):
         injections |= injection(phase, name)
     snapshot = run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,10 +11,16 @@ from hypothesis import strategies as st
 
 from experiments.domain.states import InjectionPhase, Status
 from experiments.engine import blind
-from experiments.engine.decide import decide, next_due
-from experiments.engine.snapshot import ActionState, CallState, InjectionState
-from experiments.engine.steps import Begin, Finish, Move, Stop
+from experiments.engine import decide as engine
+from experiments.engine.decide import decide
+from experiments.engine.snapshot import ActionState, CallState, InjectionState, RunSnapshot
+from experiments.engine.steps import Begin, Finish, Move, Recover, Stop, Wake
 from tests.engine.worlds import STOP, T0, at, began, fault, injection, pending, run
+
+
+def next_due(snapshot: RunSnapshot, now: datetime) -> Any:
+    return engine.next_due(snapshot, now)
+
 
 LIVE = ["requested", "checking", "baseline", "injecting", "recovering", "settling", "judging"]
 GUARDED = {"guardrails": [{"name": "g", "sli": "load", "above": 50}]}
@@ -123,9 +130,9 @@ def test_a_run_without_its_document_only_ends_with_its_faults(status, phase):
         return
     snapshot = blind.BlindSnapshot(Status(status), STOP, injection(phase, due_at=T0), ("one",))
     steps = blind.decide(snapshot, T0)
-    assert [step.action for step in steps if type(step).__name__ == "Wake"] == ["one"] * live
+    assert [step.action for step in steps if isinstance(step, Wake)] == ["one"] * live
     wanted = phase in ("planned", "intent", "active")
-    assert [step.action for step in steps if type(step).__name__ == "Recover"] == ["one"] * wanted
+    assert [step.action for step in steps if isinstance(step, Recover)] == ["one"] * wanted
     moves = [step.to for step in steps if isinstance(step, Move)]
     ahead = {
         "injecting": Status.RECOVERING,

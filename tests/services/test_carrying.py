@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from drivers.fake import FakeDriver, Step
-from experiments.models import Claim
+from experiments.models import Claim, Run
 from experiments.services import carrying, launching
 from tests.services.worlds import ENDED, document, fault, start
 
@@ -19,7 +20,7 @@ def live_claims() -> int:
     return Claim.objects.filter(released_at__isnull=True).count()
 
 
-def injecting(alice, environment, pump, raw=None):
+def injecting(alice: Any, environment: Any, pump: Any, raw: Any = None) -> Run:
     run = start(alice, environment, raw)
     pump.run_until(run, "injecting")
     pump.drain()
@@ -174,7 +175,7 @@ def test_a_driver_that_breaks_on_removing_is_as_loud_as_one_that_fails(
 ):
     run = injecting(alice, environment, pump)
     recover = FakeDriver.recover
-    monkeypatch.setattr(FakeDriver, "recover", lambda self, plan, handle: {}["bug"])
+    monkeypatch.setattr(FakeDriver, "recover", lambda self, plan, handle: [][0])
     launching.stop_run(run=run, actor="bob")
     for _ in range(10):
         pump.pass_time(1)
@@ -186,7 +187,9 @@ def test_a_driver_that_breaks_on_removing_is_as_loud_as_one_that_fails(
     assert control.live() == set()
 
 
-def lose_on_the_backend(alice, environment, pump, control, on_drift):
+def lose_on_the_backend(
+    alice: Any, environment: Any, pump: Any, control: Any, on_drift: str
+) -> Run:
     run = injecting(alice, environment, pump, document(fault(duration="1m", on_drift=on_drift)))
     control.restart("one", "two")
     for _ in range(5):

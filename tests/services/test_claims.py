@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from drivers.fake import Step
+from experiments.domain.states import Status
 from experiments.models import Claim, Injection
-from experiments.services import launching, transitions
+from experiments.services import transitions
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ONE = {"with": {"target": "one"}}
-TWO = {"with": {"target": "two"}}
+ONE: dict[str, Any] = {"with": {"target": "one"}}
+TWO: dict[str, Any] = {"with": {"target": "two"}}
 
 
 def held() -> set[str]:
@@ -138,7 +141,7 @@ def test_transitions_refuse_to_end_a_run_with_a_live_fault(alice, environment, p
     with pytest.raises(transitions.LostRaceError, match="may be live"):
         transitions.move(
             run=run,
-            to=launching.Status.COMPLETED,
+            to=Status.COMPLETED,
             reason="",
             actor="engine",
             now=pump.now(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.services.worlds import ENDED, document, fault, start
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def moments(run):
+def moments(run: Any) -> dict[str, tuple[float, float]]:
     """Return when each action began and was over, in seconds after the first fault's time."""
     zero = run.injecting_at
     over = {row.action: row.recovered_at for row in run.injections.all()}

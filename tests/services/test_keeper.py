@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from drivers.fake import FakeDriver, Step
-from experiments import keeper
+from experiments import backends, keeper
 from experiments.services import carrying, conducting, launching, reconciling
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def with_(target: str) -> dict[str, Any]:
+    return {"with": {"target": target}}
 
 
 def test_the_keeper_alone_carries_a_run_from_request_to_verdict(alice, environment, pump, control):
@@ -60,7 +65,7 @@ def test_an_unreadable_database_is_survived(pump, monkeypatch):
 
 
 def test_one_broken_row_keeps_nobody_from_the_others(alice, environment, pump, monkeypatch):
-    raw = {key: document(fault(**{"with": {"target": key}})) for key in ("one", "two")}
+    raw = {key: document(fault(**with_(key))) for key in ("one", "two")}
     runs = [start(alice, environment, raw[key], key=key) for key in raw]
     for run in runs:
         pump.run_until(run, "injecting")
@@ -82,7 +87,7 @@ def test_one_broken_row_keeps_nobody_from_the_others(alice, environment, pump, m
 
 
 def test_a_hung_removal_keeps_nobody_from_the_others(alice, environment, pump, monkeypatch):
-    raw = {key: document(fault(**{"with": {"target": key}})) for key in ("one", "two")}
+    raw = {key: document(fault(**with_(key))) for key in ("one", "two")}
     runs = [start(alice, environment, raw[key], key=key) for key in raw]
     for run in runs:
         pump.run_until(run, "injecting")
@@ -137,7 +142,7 @@ def test_what_the_ledger_looks_after_is_no_orphan(alice, environment, pump, cont
 def test_an_orphan_of_an_ended_run_is_removed(alice, environment, pump, control, caplog):
     run, injection = finished(alice, environment, pump)
     plan = carrying._plan(injection)
-    FakeDriver.inject(carrying.backends.driver(injection.connection), plan)
+    backends.driver(injection.connection).inject(plan)
     pump.let_pass(1)
     assert reconciling.reconcile() == 1
     assert f"orphaned fault {injection.token}" in caplog.text
@@ -153,7 +158,7 @@ def test_an_orphan_of_an_ended_run_is_removed(alice, environment, pump, control,
 def test_a_token_that_the_ledger_never_had_is_removed(alice, environment, pump, control, caplog):
     _, injection = finished(alice, environment, pump)
     plan = carrying._plan(injection).model_copy(update={"token": "cw-from-an-older-backup"})
-    FakeDriver.inject(carrying.backends.driver(injection.connection), plan)
+    backends.driver(injection.connection).inject(plan)
     assert reconciling.reconcile() == 1
     assert "cw-from-an-older-backup" in caplog.text
     assert control.live() == set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drivers.fake import FakeDriver, Step
-from experiments.services import carrying, launching
+from experiments.services import carrying, conducting, launching
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,10 +32,11 @@ def die(monkeypatch, injection, *, after_the_call):
             inject(self, plan)
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(FakeDriver, "inject", killed)
-        patch.setattr(carrying.conducting, "tick", lambda *, run_id: None)
-        carrying.carry(injection_id=injection.pk)
+        patch.setattr(conducting, "tick", lambda *, run_id: None)
+        with pytest.raises(Killed):
+            carrying.carry(injection_id=injection.pk)
     injection.refresh_from_db()
     assert injection.phase == "intent"
     assert injection.plan is not None, "the plan is committed before the call"
@@ -212,10 +213,11 @@ def test_a_removal_whose_carrier_died_is_repeated(alice, environment, pump, cont
     def killed(self, plan, handle):
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(FakeDriver, "recover", killed)
-        patch.setattr(carrying.conducting, "tick", lambda *, run_id: None)
-        carrying.carry(injection_id=injection.pk)
+        patch.setattr(conducting, "tick", lambda *, run_id: None)
+        with pytest.raises(Killed):
+            carrying.carry(injection_id=injection.pk)
     pump.is_deaf = True
     for _ in range(10):
         pump.keep()

@@ -6,6 +6,7 @@ every step the invariants hold; once the backend is well again every run ends by
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -24,7 +25,7 @@ from drivers import fake
 from drivers.fake import FakeControl, FakeDriver, Step
 from drivers.protocol import ConnectionConfig
 from experiments import backends
-from experiments.domain.states import LIVE, MAY_EXIST, SETTLED, TRANSITIONS
+from experiments.domain.states import LIVE, MAY_EXIST, SETTLED, TRANSITIONS, Status
 from experiments.models import Claim, Injection, Run
 from experiments.services import conducting, launching, reconciling
 from tests.services.worlds import document, fault, start
@@ -76,10 +77,8 @@ class Machine(RuleBasedStateMachine):
         self.runs: list[Run] = []
 
     def guarded(self, act: Any) -> None:
-        try:
+        with suppress(Killed):
             act()
-        except Killed:
-            pass
 
     def live_runs(self) -> list[Run]:
         ids = [run.pk for run in self.runs]
@@ -204,7 +203,7 @@ class Machine(RuleBasedStateMachine):
             run.refresh_from_db()
             assert run.status == "completed" or run.verdict != "held"
             moves = list(run.events.exclude(old="").values_list("old", "new"))
-            assert all(new in TRANSITIONS[old] for old, new in moves)
+            assert all(new in TRANSITIONS[Status(old)] for old, new in moves)
             assert [old for old, _ in moves[1:]] == [new for _, new in moves[:-1]]
 
 

@@ -63,7 +63,7 @@ def returns(act) -> None:
     def guarded() -> None:
         try:
             act()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             errors.append(error)
 
     thread = threading.Thread(target=guarded, daemon=True)
@@ -129,7 +129,7 @@ def test_a_wake_waits_for_the_commit_and_is_dropped_with_a_rollback(monkeypatch)
         queue.wake("tick", 1)
         assert sent == []
     assert sent == ["tick (1,)"]
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with pytest.raises(ZeroDivisionError), transaction.atomic():  # noqa: PT012
         queue.wake("tick", 2)
         raise ZeroDivisionError
     assert sent == ["tick (1,)"]

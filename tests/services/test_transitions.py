@@ -25,7 +25,7 @@ def test_a_move_changes_the_status_and_says_why(alice, environment, pump):
     run = start(alice, environment)
     move(run, Status.CHECKING, pump.now())
     assert run.status == "checking"
-    event = run.events.last()
+    event = run.events.latest("id")
     assert (event.old, event.new, event.message, event.actor) == (
         "requested",
         "checking",
@@ -95,10 +95,11 @@ def test_the_database_refuses_to_delete_what_is_written_once(alice, environment,
     """The tests' own database lacks these triggers, so that it can be emptied: install them."""
     start(alice, environment)
     migration = import_module("experiments.migrations.0002_append_only")
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
-        with connection.cursor() as cursor:
-            editor = SimpleNamespace(connection=connection, execute=cursor.execute)
-            migration._remove(None, editor)
-            migration._install(None, editor)
+    with transaction.atomic(), connection.cursor() as cursor:
+        editor = SimpleNamespace(connection=connection, execute=cursor.execute)
+        migration._remove(None, editor)
+        migration._install(None, editor)
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
             cursor.execute("DELETE FROM experiments_runevent")
+        transaction.set_rollback(True)
     assert RunEvent.objects.exists()
