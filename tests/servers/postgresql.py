@@ -57,19 +57,29 @@ def postgresql() -> Iterator[str]:
         }
         with (folder / "log").open("wb") as log:
             loud: dict[str, Any] = {"stdout": log, "stderr": log, **place, **whom}
-            command = [found / "initdb", "-D", folder / "data", "-U", "chaosweb", "-A", "trust"]
+            command = [
+                str(found / "initdb"),
+                "-D",
+                str(folder / "data"),
+                "-U",
+                "chaosweb",
+                "-A",
+                "trust",
+            ]
             subprocess.run([*command, "--no-sync", "-E", "UTF8"], check=True, **loud)
             quiet = ["-c", "listen_addresses=", "-c", "shared_buffers=16MB", "-k", str(folder)]
-            server = subprocess.Popen([found / "postgres", "-D", folder / "data", *quiet], **loud)
+            server = subprocess.Popen(
+                [str(found / "postgres"), "-D", str(folder / "data"), *quiet], **loud
+            )
             try:
-                ready = [found / "pg_isready", "-q", "-h", str(folder), "-d", "postgres"]
+                ready = [str(found / "pg_isready"), "-q", "-h", str(folder), "-d", "postgres"]
 
                 def answers() -> bool:
                     assert server.poll() is None, (folder / "log").read_text()[-3000:]
                     return subprocess.run(ready, check=False, **loud).returncode == 0
 
                 wait_until(answers, "PostgreSQL is ready")
-                made = [found / "createdb", "-h", str(folder), "-U", "chaosweb", "chaosweb"]
+                made = [str(found / "createdb"), "-h", str(folder), "-U", "chaosweb", "chaosweb"]
                 subprocess.run(made, check=True, **loud)
                 yield f"postgres://chaosweb@/chaosweb?host={folder}"
             finally:

@@ -20,7 +20,15 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
-from experiments.models import Alias, Claim, Connection, Environment, Run, User  # noqa: E402
+from experiments.models import (  # noqa: E402
+    Alias,
+    Claim,
+    Connection,
+    Environment,
+    ExperimentVersion,
+    Run,
+    User,
+)
 from experiments.services import authoring, launching, people  # noqa: E402
 
 PERSON = "alice"
@@ -39,7 +47,7 @@ def environment(
 ) -> None:
     """Make an environment with the aliases ``mesh`` and, given an address, ``metrics``."""
     made = Environment.objects.create(name=name, allowed_hosts=hosts)
-    kinds = {"mesh": ("envoy", {"addresses": envoys})}
+    kinds: dict[str, tuple[str, Any]] = {"mesh": ("envoy", {"addresses": envoys})}
     if prometheus:
         kinds["metrics"] = ("prometheus", {"url": prometheus})
     for alias, (kind, options) in kinds.items():
@@ -62,7 +70,7 @@ def start(version: int, environment: str, key: str) -> int:
     """Request a run as the person; return its id."""
     found = Environment.objects.get(name=environment)
     alice = User.objects.get(username=PERSON)
-    chosen = authoring.ExperimentVersion.objects.get(pk=version)
+    chosen = ExperimentVersion.objects.get(pk=version)
     return launching.request_run(
         version=chosen, environment=found, user=alice, idempotency_key=key
     ).pk

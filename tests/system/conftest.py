@@ -33,9 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def whole_stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Stack]]:
+def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Stack]]:
     """Start the stack of a database when it is first asked for; end all of them at the end."""
     opened: dict[str, Stack] = {}
     with ExitStack() as everything:
@@ -57,13 +55,10 @@ def whole_stack(
 
 
 @pytest.fixture
-def stack(request: pytest.FixtureRequest, whole_stack: Callable[[str], Stack]) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, whole_stack: Callable[[str], Stack]) -> Stack:
     found = whole_stack(getattr(request, "param", "sqlite"))
     found.heal()
-    yield found
-    report = getattr(request.node, "failed_call", None)
-    if report is not None:
-        report.sections.append(("the stack's logs", found.logs()))
+    return found
 
 
 @pytest.hookimpl(wrapper=True)

@@ -30,7 +30,8 @@ class Mesh:
 
     @property
     def port(self) -> int:
-        return self.envoy.ports[0]
+        port: int = self.envoy.ports[0]
+        return port
 
     @property
     def host(self) -> str:
