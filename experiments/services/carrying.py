@@ -22,19 +22,15 @@ from drivers.protocol import (
     UnknownOutcomeError,
 )
 from experiments import backends, queue
-from experiments.domain.states import MAY_EXIST, SETTLED, InjectionPhase
-from experiments.models import Claim, Injection
-from experiments.services import clock, conducting, transitions
+from experiments.domain.states import MAY_EXIST, InjectionPhase
+from experiments.models import Injection
+from experiments.services import clock, conducting, held, removing, transitions
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 15.0
 OBSERVE_EVERY_S = 2.0
-SETTLE_READS_S = (0.0, 2.0, 10.0, 30.0, 120.0)
-"""How long after the first read-back an unanswered injection is read again."""
-_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 _MAX_INJECT_FAILURES = 5
-_LOUD_AFTER = 3
 _PHASE = InjectionPhase
 
 
@@ -50,13 +46,25 @@ def carry(*, injection_id: int) -> None:
         elif injection.phase == _PHASE.ACTIVE:
             _observe(injection, attempt)
         else:
-            _recover(injection, attempt)
+            removing.recover(injection, attempt)
     except Exception as error:
         # The carry's edge: a broken driver or row is told and repeated as a backend's failure is.
         log.exception("run %s: %s: the carry failed", injection.run_id, injection.action)
         _broke(injection, attempt, f"{type(error).__name__}: {error}")
     finally:
         conducting.tick(run_id=injection.run_id)
+
+
+def carry_first(*, run_id: int) -> None:
+    """Carry the run's first injection that is to begin, in the caller's own thread.
+
+    Its wake is in the queue as well; whoever claims it makes the call. Called right after the check
+    it saves the first fault one hop; further ones of the run go through the queue side by side.
+    """
+    due = Injection.objects.filter(run_id=run_id, phase=_PHASE.INTENT.value, attempt=0)
+    injection_id = due.order_by("position").values_list("pk", flat=True).first()
+    if injection_id is not None:
+        carry(injection_id=injection_id)
 
 
 def _claim(injection_id: int) -> tuple[Injection, int] | None:
@@ -84,10 +92,6 @@ def _claim(injection_id: int) -> tuple[Injection, int] | None:
     return (row, row.attempt + 1) if claimed == 1 else None
 
 
-def _mine(injection: Injection, attempt: int) -> Any:
-    return Injection.objects.filter(pk=injection.pk, attempt=attempt, phase=injection.phase)
-
-
 def _request(injection: Injection) -> FaultRequest:
     model = backends.faults()[injection.fault]
     return FaultRequest(
@@ -95,17 +99,9 @@ def _request(injection: Injection) -> FaultRequest:
     )
 
 
-def _plan(injection: Injection) -> Plan:
-    return Plan.model_validate(injection.plan)
-
-
-def _handle(injection: Injection) -> Handle | None:
-    return Handle.model_validate(injection.handle) if injection.handle else None
-
-
 def _wanted(injection: Injection, attempt: int) -> Any:
     """Return the row while the attempt is ours and nobody has stopped the run."""
-    return _mine(injection, attempt).filter(run__stop_requested_at__isnull=True)
+    return held.mine(injection, attempt).filter(run__stop_requested_at__isnull=True)
 
 
 def _broke(injection: Injection, attempt: int, error: str) -> None:
@@ -114,7 +110,9 @@ def _broke(injection: Injection, attempt: int, error: str) -> None:
     elif injection.phase == _PHASE.ACTIVE:
         _not_observed(injection, attempt, error)
     else:
-        _not_gone(injection, attempt, Observation(phase="pending", message=error), clock.now())
+        removing.not_gone(
+            injection, attempt, Observation(phase="pending", message=error), clock.now()
+        )
 
 
 def _inject(injection: Injection, attempt: int) -> None:
@@ -131,7 +129,7 @@ def _inject(injection: Injection, attempt: int) -> None:
                     f"the target has changed since the check: {', '.join(sorted(foreign))}"
                 )
         else:
-            plan = _plan(injection)
+            plan = held.plan_of(injection)
         kept = _wanted(injection, attempt).update(plan=plan.model_dump(mode="json"))
         if kept != 1:
             return  # stopped meanwhile, and nothing was sent
@@ -142,11 +140,11 @@ def _inject(injection: Injection, attempt: int) -> None:
         return
     with transitions.holding(run_id=injection.run_id):
         now = clock.now()
-        confirmed = _mine(injection, attempt).update(
+        confirmed = held.mine(injection, attempt).update(
             phase=_PHASE.ACTIVE.value,
             handle=handle.model_dump(mode="json"),
             injected_at=now,
-            recover_by=now + timedelta(seconds=injection.duration_s),
+            recover_by=_since(injection, now) + timedelta(seconds=injection.duration_s),
             due_at=now + timedelta(seconds=min(OBSERVE_EVERY_S, injection.duration_s)),
             woken_at=None,
             attempt_deadline=None,
@@ -154,7 +152,7 @@ def _inject(injection: Injection, attempt: int) -> None:
             last_error="",
         )
         if confirmed:
-            _journal(
+            held.journal(
                 injection,
                 "inject",
                 f"{injection.action}: {injection.fault} is in effect, as read back",
@@ -164,25 +162,30 @@ def _inject(injection: Injection, attempt: int) -> None:
         _undo_lost_inject(injection, plan, handle)
 
 
+def _since(injection: Injection, now: datetime) -> datetime:
+    """Return when the fault may have begun: an unanswered inject may have taken effect long ago."""
+    return (injection.intent_at or now) if injection.is_unanswered else now
+
+
 def _inject_failed(injection: Injection, attempt: int, error: DriverError) -> None:
     failures = injection.failures + 1
     is_final = not error.retryable or failures >= _MAX_INJECT_FAILURES
     with transitions.holding(run_id=injection.run_id):
         now = clock.now()
-        kept = _mine(injection, attempt).update(
+        kept = held.mine(injection, attempt).update(
             failures=failures,
             last_error=str(error),
             is_final_failure=is_final,
             is_unanswered=injection.is_unanswered or isinstance(error, UnknownOutcomeError),
             # Given up: the run's next tick begins its removal, and nobody injects again.
-            due_at=None if is_final else now + _backoff(failures),
+            due_at=None if is_final else now + held.backoff(failures),
             woken_at=None,
             attempt_deadline=None,
         )
         if kept:
-            _journal(injection, "error", f"{injection.action}: inject failed: {error}", now)
+            held.journal(injection, "error", f"{injection.action}: inject failed: {error}", now)
     if not kept and injection.plan is not None:
-        _undo_lost_inject(injection, _plan(injection), None)
+        _undo_lost_inject(injection, held.plan_of(injection), None)
 
 
 def _undo_lost_inject(injection: Injection, plan: Plan, handle: Handle | None) -> None:
@@ -210,18 +213,18 @@ def _undo_lost_inject(injection: Injection, plan: Plan, handle: Handle | None) -
 def _observe(injection: Injection, attempt: int) -> None:
     try:
         driver = backends.driver(injection.connection)
-        seen = driver.observe(_plan(injection), _handle(injection))
+        seen = driver.observe(held.plan_of(injection), held.handle_of(injection))
         if seen.phase in ("gone", "partly") and injection.on_drift == "reinject":
             if not _reinject(injection, attempt, driver):
                 return
-            seen = driver.observe(_plan(injection), _handle(injection))
+            seen = driver.observe(held.plan_of(injection), held.handle_of(injection))
     except DriverError as error:
         _not_observed(injection, attempt, str(error))
         return
     now = clock.now()
-    kept = _mine(injection, attempt).update(
-        **_observed(seen, now),
-        evidence=_evidence(injection, seen),
+    kept = held.mine(injection, attempt).update(
+        **held.observed(seen, now),
+        evidence=held.evidence(injection, seen),
         due_at=now + timedelta(seconds=OBSERVE_EVERY_S),
         woken_at=None,
         attempt_deadline=None,
@@ -232,7 +235,7 @@ def _observe(injection: Injection, attempt: int) -> None:
 
 
 def _not_observed(injection: Injection, attempt: int, error: str) -> None:
-    _mine(injection, attempt).update(
+    held.mine(injection, attempt).update(
         last_error=error,
         due_at=clock.now() + timedelta(seconds=OBSERVE_EVERY_S),
         woken_at=None,
@@ -249,143 +252,17 @@ def _reinject(injection: Injection, attempt: int, driver: Driver) -> bool:
     was_unanswered = injection.is_unanswered
     if _wanted(injection, attempt).update(is_unanswered=True) != 1:
         return False
-    plan, handle = _plan(injection), _handle(injection)
+    plan, handle = held.plan_of(injection), held.handle_of(injection)
     try:
         driver.inject(plan)
     except DriverError as error:
         is_unanswered = was_unanswered or isinstance(error, UnknownOutcomeError)
-        if _mine(injection, attempt).update(is_unanswered=is_unanswered) != 1:
+        if held.mine(injection, attempt).update(is_unanswered=is_unanswered) != 1:
             _undo_lost_inject(injection, plan, handle)
         raise
-    if _mine(injection, attempt).update(is_unanswered=was_unanswered) != 1:
+    if held.mine(injection, attempt).update(is_unanswered=was_unanswered) != 1:
         _undo_lost_inject(injection, plan, handle)
         return False
     message = f"{injection.action}: was lost on its backend and injected again"
-    _journal(injection, "drift", message, clock.now())
+    held.journal(injection, "drift", message, clock.now())
     return True
-
-
-def _observed(seen: Observation, now: datetime) -> dict[str, Any]:
-    return {"observation": seen.model_dump(mode="json"), "observed_at": now}
-
-
-def _evidence(injection: Injection, seen: Observation) -> Any:
-    """Keep the newest observation that saw the fault there: a lost one tells of no share."""
-    if seen.phase in ("active", "partly"):
-        return seen.model_dump(mode="json")
-    return injection.evidence
-
-
-def _recover(injection: Injection, attempt: int) -> None:
-    plan, handle = _plan(injection), _handle(injection)
-    evidence = injection.evidence
-    try:
-        driver = backends.driver(injection.connection)
-        if injection.failures == 0 and _ended_as_planned(injection):
-            evidence = _evidence(injection, driver.observe(plan, handle))
-    except DriverError as error:
-        log.warning("injection %s: not observed before removal: %s", injection.token, error)
-    try:
-        driver = backends.driver(injection.connection)
-        seen = driver.recover(plan, handle)
-    except DriverError as error:
-        seen = Observation(phase="pending", message=str(error))
-    now = clock.now()
-    if seen.phase != "gone":
-        _not_gone(injection, attempt, seen, now)
-        return
-    gone_at = injection.gone_at or now
-    reads = injection.settle_reads + 1
-    is_settled = not injection.is_unanswered or reads >= len(SETTLE_READS_S)
-    with transitions.holding(run_id=injection.run_id):
-        changes: dict[str, Any] = {
-            **_observed(seen, now),
-            "evidence": evidence,
-            "gone_at": gone_at,
-            "settle_reads": reads,
-            "woken_at": None,
-            "attempt_deadline": None,
-            "failures": 0,
-            "last_error": "",
-        }
-        if is_settled:
-            changes |= {"phase": _PHASE.RECOVERED.value, "recovered_at": now, "due_at": None}
-        else:
-            wait = timedelta(seconds=SETTLE_READS_S[reads])
-            changes |= {"phase": _PHASE.UNSETTLED.value, "due_at": gone_at + wait}
-        if _mine(injection, attempt).update(**changes) != 1:
-            return
-        if is_settled:
-            message = f"{injection.action}: is gone, as read back"
-            _journal(injection, "recovered", f"{message}. {seen.message}".strip(" ."), now)
-            release_claims(injection=injection, now=now)
-        elif reads == 1:
-            message = "is gone, but an unanswered call may yet take effect: it is read again"
-            _journal(injection, "recover", f"{injection.action}: {message}", now)
-
-
-def _ended_as_planned(injection: Injection) -> bool:
-    return (
-        injection.recover_by is not None
-        and injection.recovering_at is not None
-        and injection.recovering_at >= injection.recover_by
-    )
-
-
-def _not_gone(injection: Injection, attempt: int, seen: Observation, now: datetime) -> None:
-    failures = injection.failures + 1
-    detail = seen.message or ", ".join(
-        f"{target.name} is {target.phase} {target.detail}".strip() for target in seen.targets
-    )
-    with transitions.holding(run_id=injection.run_id):
-        kept = _mine(injection, attempt).update(
-            **_observed(seen, now),
-            phase=_PHASE.RECOVERING.value,
-            failures=failures,
-            last_error=detail,
-            gone_at=None,
-            settle_reads=0,
-            due_at=now + _backoff(failures),
-            woken_at=None,
-            attempt_deadline=None,
-        )
-        if kept and failures in (1, _LOUD_AFTER):
-            message = f"{injection.action}: removal is not confirmed ({detail}); trying again"
-            _journal(injection, "error", message, now)
-    if kept and failures >= _LOUD_AFTER:
-        log.critical(
-            "run %s: %s may still be broken since %s: %s. By hand: %s",
-            injection.run_id,
-            injection.action,
-            injection.injected_at or injection.intent_at,
-            detail,
-            "; ".join((injection.plan or {}).get("by_hand", [])),
-        )
-
-
-def _backoff(failures: int) -> timedelta:
-    return timedelta(seconds=_RETRY_S[min(failures, len(_RETRY_S)) - 1])
-
-
-def release_claims(*, injection: Injection, now: datetime) -> None:
-    """Release what the injection held, unless another action of the run still needs it."""
-    others: set[str] = set()
-    for row in Injection.objects.filter(run_id=injection.run_id).exclude(pk=injection.pk):
-        if row.phase not in SETTLED:
-            others |= set(row.claims)
-    Claim.objects.filter(
-        run_id=injection.run_id,
-        key__in=set(injection.claims) - others,
-        released_at__isnull=True,
-    ).update(released_at=now)
-
-
-def _journal(injection: Injection, kind: str, message: str, now: datetime) -> None:
-    transitions.journal(
-        run=injection.run,
-        kind=kind,
-        message=message,
-        actor="engine",
-        now=now,
-        details={"action": injection.action},
-    )

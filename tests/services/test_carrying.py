@@ -10,7 +10,7 @@ import pytest
 
 from drivers.fake import FakeDriver, Step
 from experiments.models import Claim, Run
-from experiments.services import carrying, launching
+from experiments.services import launching, removing
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -233,5 +233,5 @@ def test_a_reinject_whose_answer_is_lost_is_read_back_for_long(alice, environmen
     assert injection.is_unanswered
     pump.run_until(run, *ENDED)
     injection.refresh_from_db()
-    assert injection.settle_reads == len(carrying.SETTLE_READS_S)
+    assert injection.settle_reads == len(removing.SETTLE_READS_S)
     assert control.live() == set()

@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from drivers.fake import FakeDriver, Step
 from experiments import backends, keeper
-from experiments.services import carrying, conducting, launching, reconciling
+from experiments.services import carrying, conducting, held, launching, reconciling
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -141,7 +141,7 @@ def test_what_the_ledger_looks_after_is_no_orphan(alice, environment, pump, cont
 
 def test_an_orphan_of_an_ended_run_is_removed(alice, environment, pump, control, caplog):
     run, injection = finished(alice, environment, pump)
-    plan = carrying._plan(injection)
+    plan = held.plan_of(injection)
     backends.driver(injection.connection).inject(plan)
     pump.let_pass(1)
     assert reconciling.reconcile() == 1
@@ -157,7 +157,7 @@ def test_an_orphan_of_an_ended_run_is_removed(alice, environment, pump, control,
 
 def test_a_token_that_the_ledger_never_had_is_removed(alice, environment, pump, control, caplog):
     _, injection = finished(alice, environment, pump)
-    plan = carrying._plan(injection).model_copy(update={"token": "cw-from-an-older-backup"})
+    plan = held.plan_of(injection).model_copy(update={"token": "cw-from-an-older-backup"})
     backends.driver(injection.connection).inject(plan)
     assert reconciling.reconcile() == 1
     assert "cw-from-an-older-backup" in caplog.text

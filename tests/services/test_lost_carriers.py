@@ -46,7 +46,7 @@ def die(monkeypatch, injection, *, after_the_call):
 def test_another_carrier_takes_over_with_the_same_plan(
     alice, environment, pump, control, monkeypatch, after_the_call
 ):
-    run, injection = at_the_intent(alice, environment, pump)
+    run, injection = at_the_intent(alice, environment, pump, document(fault(duration="1m")))
     die(monkeypatch, injection, after_the_call=after_the_call)
     plan = injection.plan
     carrying.carry(injection_id=injection.pk)
@@ -149,7 +149,7 @@ def test_a_late_carrier_leaves_the_fault_of_the_attempt_that_followed(
     alice, environment, pump, control, monkeypatch
 ):
     """Both carry one token: removing it would look like a fault that was lost."""
-    run, injection = at_the_intent(alice, environment, pump)
+    run, injection = at_the_intent(alice, environment, pump, document(fault(duration="1m")))
 
     def another_takes_over():
         pump.let_pass(carrying.LEASE_S)
