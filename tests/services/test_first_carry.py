@@ -30,8 +30,8 @@ def test_further_injections_go_through_the_queue(alice, environment, control, mo
     pump = Pump(monkeypatch)
     monkeypatch.setattr(carrying, "carry_first", carry_first)
     method = [
-        fault("one", **{"with": {"target": "a"}}),
-        fault("two", **{"with": {"target": "b"}}, start={"with": ["one"]}),
+        fault("one", **{"with": {"target": "one"}}),
+        fault("two", **{"with": {"target": "two"}}, start={"with": ["one"]}),
     ]
     run = start(alice, environment, document(*method))
     while not run.calls.filter(kind="check", finished_at__isnull=False).exists():
