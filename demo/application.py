@@ -81,7 +81,11 @@ def _worker(
 
 
 def _celery(
-    name: str, workdir: Path, env: Mapping[str, str], *arguments: str, ready_text: str = " is starting"
+    name: str,
+    workdir: Path,
+    env: Mapping[str, str],
+    *arguments: str,
+    ready_text: str = " is starting",
 ) -> Process:
     log = workdir / f"{name}.log"
     return Process(
