@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import ClassVar
 
 from django.conf import settings
@@ -57,12 +58,13 @@ class Keeper:
 
     def _keep(self) -> None:
         while not self._stop.wait(settings.KEEPER_EVERY_S):
-            keep()
+            _guarded("round", 0, keep)
 
     def _follow(self) -> None:
         rounds = 0
         while not self._stop.wait(settings.KEEPER_EVERY_S):
-            follow(reconcile=rounds % _RECONCILE_EVERY == 0)
+            reconcile = rounds % _RECONCILE_EVERY == 0
+            _guarded("round", rounds, partial(follow, reconcile=reconcile))
             rounds += 1
 
 

@@ -137,6 +137,8 @@ class FaultEvidence:
     affected: int | None = None
     took_effect: bool | None = None
     detail: str = ""
+    doubt: str = ""
+    """Why it cannot be relied on though it took effect: lost early, too short to be seen."""
 
 
 @dataclass(frozen=True)

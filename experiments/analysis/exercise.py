@@ -27,6 +27,12 @@ def check_fault(fault: FaultEvidence) -> FaultJudgement:
         )
         return FaultJudgement(fault.action, "doubtful", sentence, share, low, high)
     wanted = fault.requested_share
+    doubt = fault.doubt
+    if wanted is not None and share is None and not fault.affected:
+        doubt = doubt or "nobody could count whom it reached"
+    if doubt:
+        sentence = f"{fault.action} cannot be relied on: {doubt}{because}."
+        return FaultJudgement(fault.action, "doubtful", sentence, share, low, high)
     if wanted is not None and share is not None and interval is not None:
         off = interval.high < wanted - TOLERANCE or interval.low > wanted + TOLERANCE
         if off:
@@ -56,7 +62,7 @@ def _absence(fault: FaultEvidence, share: float | None) -> str | None:
     """Return why the fault was not there, None where it was or may have been."""
     if fault.requested_share is not None and fault.requested_share <= 0:
         return "was requested for 0 %: nothing was to happen"
-    if fault.exposed is not None and fault.exposed <= 0:
+    if fault.exposed is not None and fault.exposed <= 0 and not fault.affected:
         return "met no requests or targets at all"
     if (share is not None and share <= 0) or fault.affected == 0:
         met = "" if fault.exposed is None else f" of {fault.exposed}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError
@@ -81,9 +82,15 @@ def _save(request: Request, experiment: Experiment | None) -> ExperimentVersion:
     user = person(request)
     people.require(user, "author_experiment", "write experiments")
     body = read_document(request)
+    raw = body.read()
+    if body.environment is not None and isinstance(raw, Mapping):
+        unread = previewing.queries(raw=raw, environment=body.environment).errors
+        if unread:
+            told = authoring.validate(raw).errors
+            raise InvalidDocumentError([*told, *unread])
     try:
         return authoring.save(
-            raw=body.read(),
+            raw=raw,
             author=user,
             message=body.message,
             experiment=experiment,

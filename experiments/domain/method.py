@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
+import regex
 from pydantic import (
     BeforeValidator,
     Discriminator,
@@ -20,20 +21,29 @@ from drivers.protocol import FaultParams
 from drivers.units import Duration
 from experiments.domain.slis import Name, Part, Quantity
 
+LONGEST = Duration("7d")
+_LONGEST_PROBE = Duration("30s")
+_SHORTEST_STEP = Duration("100ms")
 OnDrift = Literal["reinject", "stop", "ignore"]
 
 
 def positive(value: Duration) -> Duration:
-    """Refuse a duration that is not longer than nothing."""
+    """Refuse a duration that is not longer than nothing, or longer than a week."""
     if value <= 0:
         raise ValueError(f"must be longer than 0s, not {value}")
-    return value
+    return _within_a_week(value)
 
 
 def not_negative(value: Duration) -> Duration:
-    """Refuse a negative duration."""
+    """Refuse a negative duration, or one longer than a week."""
     if value < 0:
         raise ValueError(f"must not be negative, not {value}")
+    return _within_a_week(value)
+
+
+def _within_a_week(value: Duration) -> Duration:
+    if value > LONGEST:
+        raise ValueError(f"must be at most {LONGEST}, not {value}")
     return value
 
 
@@ -142,7 +152,12 @@ class HttpCheck(Part):
     headers: dict[str, str] = Field(default_factory=dict)
     timeout: Duration = Duration("5s")
 
-    _positive = field_validator("timeout")(positive)
+    @field_validator("timeout")
+    @classmethod
+    def _timeout(cls, value: Duration) -> Duration:
+        if value > _LONGEST_PROBE:
+            raise ValueError(f"must be at most {_LONGEST_PROBE}, not {value}")
+        return positive(value)
 
 
 class PromqlCheck(Part):
@@ -157,8 +172,8 @@ class Tolerance(Part):
 
     status: int | tuple[int, ...] | None = None
     equals: str | float | None = None
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(default=None, allow_inf_nan=False)
+    max: float | None = Field(default=None, allow_inf_nan=False)
     regex: str | None = None
 
     @field_validator("regex")
@@ -166,8 +181,8 @@ class Tolerance(Part):
     def _compiles(cls, value: str | None) -> str | None:
         if value is not None:
             try:
-                re.compile(value)
-            except re.error as error:
+                regex.compile(value)
+            except regex.error as error:
                 raise ValueError(f"“{value}” is not a regular expression: {error}") from error
         return value
 
@@ -282,4 +297,6 @@ class Timing(Part):
     @field_validator("step")
     @classmethod
     def _step(cls, value: Duration | None) -> Duration | None:
+        if value is not None and value < _SHORTEST_STEP:
+            raise ValueError(f"must be at least {_SHORTEST_STEP}, not {value}")
         return None if value is None else positive(value)

@@ -43,6 +43,15 @@ def _something_to_judge(raw: Raw) -> Iterator[SpecError]:
         yield SpecError(
             ("slis",), "an experiment needs at least one SLI or probe: nothing could be judged"
         )
+    elif not raw.get("slis") and all(_is_start_only(probe) for _, probe in _items(raw, "probes")):
+        yield SpecError(
+            ("probes",), "look only before the fault; add an SLI, or a probe at end or throughout"
+        )
+
+
+def _is_start_only(probe: Raw) -> bool:
+    moments = probe.get("at")
+    return isinstance(moments, list) and set(map(str, moments)) == {"start"}
 
 
 def _a_fault(raw: Raw) -> Iterator[SpecError]:

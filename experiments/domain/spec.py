@@ -59,11 +59,11 @@ class Experiment(Part):
     metadata: Metadata
     hypothesis: str = Field(min_length=1)
     parameters: dict[str, params.Parameter] = Field(default_factory=dict)
-    slis: tuple[Sli, ...] = ()
-    probes: tuple[Probe, ...] = ()
+    slis: tuple[Sli, ...] = Field(default=(), max_length=50)
+    probes: tuple[Probe, ...] = Field(default=(), max_length=20)
     timing: Timing = Timing()
-    method: tuple[Action, ...] = Field(min_length=1)
-    guardrails: tuple[Guardrail, ...] = ()
+    method: tuple[Action, ...] = Field(min_length=1, max_length=100)
+    guardrails: tuple[Guardrail, ...] = Field(default=(), max_length=50)
 
     @property
     def title(self) -> str:

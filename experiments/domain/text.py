@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from experiments.domain import json_types
 from experiments.domain.errors import InvalidDocumentError, SpecError
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 
 
 _CORE = ("null", "bool", "int", "float", "str", "seq", "map")

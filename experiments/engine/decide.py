@@ -54,7 +54,11 @@ def _checking(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[S
         return []
     if not call.is_ok:
         return [Move(Status.REFUSED, call.reason)]
-    return [*([Ask("watch")] if run.spec.slis else []), Move(Status.BASELINE, call.reason)]
+    return [*([Ask("watch")] if _is_watched(run) else []), Move(Status.BASELINE, call.reason)]
+
+
+def _is_watched(run: RunSnapshot) -> bool:
+    return bool(run.spec.slis) or any("throughout" in probe.at for probe in run.spec.probes)
 
 
 def _baseline(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[Step]:

@@ -181,13 +181,15 @@ def _line(
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": label,
+        "name": plain(label),
         "x": list(times),
         "y": list(values),
         "connectgaps": False,
         "line": {"color": LINES[index % len(LINES)], "width": 2.25 if is_main else 1.25},
         "opacity": 1.0 if is_main else 0.55,
-        "hovertemplate": f"%{{y:.4~g}} {unit}<extra>{plain(label)}</extra>".replace("  ", " "),
+        "hovertemplate": f"%{{y:.4~g}} {plain(unit)}<extra>{plain(label)}</extra>".replace(
+            "  ", " "
+        ),
     }
 
 

@@ -42,6 +42,8 @@ class Injection(models.Model):
     intent_at = models.DateTimeField(null=True)
     injected_at = models.DateTimeField(null=True)
     recover_by = models.DateTimeField(null=True)
+    lost_at = models.DateTimeField(null=True)
+    """When it was first seen missing while it was to be there, and was not put back."""
     recovering_at = models.DateTimeField(null=True)
     gone_at = models.DateTimeField(null=True)
     settle_reads = models.PositiveIntegerField(default=0)

@@ -68,6 +68,8 @@ def make(*, run_id: int, kind: str) -> None:
     outcome: Outcome | None = None
     error = ""
     try:
+        if call.failures >= _KINDS[kind].patience:
+            raise DriverError(f"nobody came back from the {kind} in time.")
         outcome = _KINDS[kind].make(run)
     except DriverError as failure:
         error = str(failure)
@@ -118,8 +120,10 @@ def _claim(run_id: int, kind: str) -> tuple[Run, Call, int] | None:
     if call is None:
         return None
     lease = now + timedelta(seconds=_KINDS[kind].lease_s)
+    # A call whose caller never came back has failed, and counts.
+    call.failures += call.attempt_deadline is not None
     claimed = Call.objects.filter(free, pk=call.pk, attempt=call.attempt).update(
-        attempt=F("attempt") + 1, attempt_deadline=lease
+        attempt=F("attempt") + 1, attempt_deadline=lease, failures=call.failures
     )
     return (call.run, call, call.attempt + 1) if claimed == 1 else None
 

@@ -225,6 +225,7 @@ def _observe(injection: Injection, attempt: int) -> None:
     kept = held.mine(injection, attempt).update(
         **held.observed(seen, now),
         evidence=held.evidence(injection, seen),
+        lost_at=_lost_at(injection, seen, now),
         due_at=now + timedelta(seconds=OBSERVE_EVERY_S),
         woken_at=None,
         attempt_deadline=None,
@@ -232,6 +233,11 @@ def _observe(injection: Injection, attempt: int) -> None:
     )
     if kept:
         transitions.touch(run_id=injection.run_id)
+
+
+def _lost_at(injection: Injection, seen: Observation, now: datetime) -> datetime | None:
+    is_lost = seen.phase in ("gone", "partly", "failed")
+    return injection.lost_at or (now if is_lost else None)
 
 
 def _not_observed(injection: Injection, attempt: int, error: str) -> None:

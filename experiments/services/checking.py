@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from drivers.protocol import DriverError, FaultRequest, Problem
+from drivers.units import Duration
 from experiments import backends
 from experiments.domain.spec import Experiment, FaultAction
 from experiments.models import Claim, Connection, Injection, Run
@@ -16,9 +19,15 @@ from experiments.services import measuring, snapshots, transitions
 from experiments.services.outcomes import Outcome, problems_json, tell
 
 
+def own_prefix() -> str:
+    """Return how the tokens of this installation begin: others may share a backend with it."""
+    key = hashlib.sha256(f"installation:{settings.SECRET_KEY}".encode()).hexdigest()
+    return f"cw-{key[:8]}-"
+
+
 def token_for(run: Run, position: int) -> str:
-    """Return a new token: which run and action, and enough chance never to meet again."""
-    return f"cw-{run.pk}-{position}-{secrets.token_hex(6)}"
+    """Return a new token: whose it is, which run and action, and chance never to meet again."""
+    return f"{own_prefix()}{run.pk}-{position}-{secrets.token_hex(6)}"
 
 
 def check(run: Run) -> Outcome:
@@ -100,26 +109,49 @@ def _overlaps(document: Experiment, planned: list[dict[str, Any]]) -> list[Probl
 def _sources(document: Experiment, connections: dict[str, Connection]) -> list[Problem]:
     """Ask each Prometheus once, and have it read every query."""
     found: list[Problem] = []
-    for alias in sorted({sli.source for sli in document.slis}):
+    asked = {sli.source for sli in document.slis}
+    asked |= {probe.promql.source for probe in document.probes if probe.promql}
+    for alias in sorted(asked):
         try:
             found += backends.prometheus(connections[alias]).check()
         except DriverError as error:
             found.append(Problem(message=error.message, hint=error.hint, where=alias))
     if any(problem.severity == "error" for problem in found):
         return found
+    found += _too_fine(document, connections)
+    for probe in document.probes:
+        if probe.promql is not None:
+            found += _unreadable(
+                probe.promql.query, connections[probe.promql.source], f"probes.{probe.name}"
+            )
     for sli in document.slis:
         for query in measuring.queries(sli, 60.0):
-            try:
-                backends.prometheus(connections[sli.source]).parse(query)
-            except DriverError as error:
-                found.append(
-                    Problem(
-                        message=f"Prometheus cannot read {query}: {error.message}",
-                        hint=error.hint,
-                        where=f"slis.{sli.name}",
-                    )
-                )
+            found += _unreadable(query, connections[sli.source], f"slis.{sli.name}")
     return found
+
+
+def _unreadable(query: str, source: Connection, where: str) -> list[Problem]:
+    try:
+        backends.prometheus(source).parse(query)
+    except DriverError as error:
+        message = f"Prometheus cannot read {query}: {error.message}"
+        return [Problem(message=message, hint=error.hint, where=where)]
+    return []
+
+
+def _too_fine(document: Experiment, connections: dict[str, Connection]) -> list[Problem]:
+    """Refuse bins so short that one sample would fill several of them."""
+    least = snapshots.least_step(document, connections)
+    step = document.timing.step
+    if step is None or not document.slis or step >= least * 0.999:
+        return []
+    return [
+        Problem(
+            message=f"A step of {step} is shorter than its sources can fill.",
+            hint=f"Take at least {Duration(least)} (five scrapes, two flushes), or auto.",
+            where="timing.step",
+        )
+    ]
 
 
 def commit(run: Run, outcome: Outcome, now: datetime) -> None:

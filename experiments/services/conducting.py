@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Coalesce
 
 from experiments import queue
 from experiments.domain.method import Checkpoint, FaultAction, Wait
@@ -227,7 +228,8 @@ def _begin_recovery(injection: Injection, reason: str, actor: str, now: datetime
             default=F("is_unanswered"),
         ),
         phase=InjectionPhase.RECOVERING.value,
-        recovering_at=now,
+        # A fault that came back was first removed then: its phase must not cover the time between.
+        recovering_at=Coalesce(F("recovering_at"), Value(now)),
         due_at=now,
         woken_at=None,
         # Whoever holds the attempt has lost it: its outcome will find another number.

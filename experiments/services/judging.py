@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Literal, cast
 
 from django.utils import timezone
@@ -34,17 +35,18 @@ _SETTLE_STEPS = 2
 def phases_of(run: Run, document: Experiment, now: datetime) -> tuple[Phase, ...]:
     """Return the phases as they happened: from confirmed injections and read-back removals."""
     injected = [(row, row.injected_at) for row in run.injections.all() if row.injected_at]
-    first = min((at for _, at in injected), default=run.injecting_at)
+    # The baseline ends where the first fault may have begun, confirmed or not.
+    begun = [row.intent_at for row in run.injections.all() if row.intent_at and row.plan]
+    first = min(begun, default=run.injecting_at)
     found: list[Phase] = []
     if run.baseline_at is not None and first is not None:
-        last = document.timing.baseline.last
-        start = first.timestamp() - float(last) if last else run.baseline_at.timestamp()
-        found.append(Phase("baseline", start, first.timestamp()))
-    spans = sorted(
-        (at.timestamp(), (row.recovering_at or row.recovered_at or now).timestamp())
+        start = _baseline_start(run, document, first)
+        found.append(Phase("baseline", start.timestamp(), first.timestamp()))
+    spans = [
+        (at, max(at, min(row.lost_at or now, row.recovering_at or row.recovered_at or now)))
         for row, at in injected
-    )
-    found += [Phase("fault", start, end) for start, end in _union(spans)]
+    ]
+    found += [Phase("fault", at.timestamp(), end.timestamp()) for at, end in sorted(spans)]
     gone = [moment for row, _ in injected if (moment := row.gone_at or row.recovered_at)]
     if gone and len(gone) == len(injected):
         began = max(gone).timestamp()
@@ -54,14 +56,24 @@ def phases_of(run: Run, document: Experiment, now: datetime) -> tuple[Phase, ...
     return tuple(found)
 
 
-def _union(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
-    for start, end in spans:
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
+def _baseline_start(run: Run, document: Experiment, first: datetime) -> datetime:
+    """Return where the fault-free time before the first fault begins."""
+    last = document.timing.baseline.last
+    if last is None:
+        return run.baseline_at or first
+    start = first - timedelta(seconds=float(last))
+    # History counts from where the last fault of another run in this environment was gone.
+    others = Injection.objects.filter(
+        run__environment=run.environment, injected_at__lt=first, recovered_at__gt=start
+    ).exclude(run=run)
+    settle = timedelta(seconds=float(document.timing.settle))
+    ends = [row.recovered_at + settle for row in others if row.recovered_at]
+    return min(first, max([start, *ends]))
+
+
+def _overlap(phases: Sequence[Phase]) -> bool:
+    faults = sorted((p.start, p.end) for p in phases if p.name == "fault")
+    return any(later[0] < earlier[1] for earlier, later in pairwise(faults))
 
 
 def judge(run: Run) -> Outcome:
@@ -91,14 +103,17 @@ def _judge(run: Run, problem: str) -> Outcome:
             measured[sli.name] = measuring.Measured(earlier, problem)
             continue
         source = sources[sli.source]
-        start, end = phases[0].start - _LEAD_STEPS * pace.step_s, phases[-1].end
+        start = min(phase.start for phase in phases) - _LEAD_STEPS * pace.step_s
+        end = max(phase.end for phase in phases)
         found = measuring.read_series(sli, source, start=start, end=end, step_s=pace.step_s)
         # What was read while the run went on is kept where the source has forgotten it.
         series: Any = found.series
         if series is not None and earlier is not None:
             series = cast(Any, earlier).merge(series)
         measured[sli.name] = measuring.Measured(series or earlier, found.problem)
-        totals[sli.name] = measuring.read_totals(sli, source, phases, settle_s)
+        # Counters at the edges of overlapping phases would count their common part twice.
+        if not _overlap(phases):
+            totals[sli.name] = measuring.read_totals(sli, source, phases, settle_s)
     probes = [
         probing.probe(asked, run.environment, sources)
         for asked in document.probes
@@ -115,8 +130,13 @@ def _judge(run: Run, problem: str) -> Outcome:
             )
             for sli in document.slis
         ),
-        faults=tuple(_fault(row) for row in run.injections.all()),
-        probes=(*_earlier_probes(run), *(_probe(result, "end") for result in probes)),
+        faults=tuple(
+            _fault(row, settle_s if document.slis else 0.0) for row in run.injections.all()
+        ),
+        probes=(
+            *_earlier_probes(run, document),
+            *(_probe(result, "end") for result in probes),
+        ),
         ended_by=cast(EndedBy, run.stop_ended_by or "plan"),
         guardrail_on_data=run.is_stopped_on_data,
         settle_s=settle_s,
@@ -138,31 +158,61 @@ def _judge(run: Run, problem: str) -> Outcome:
     )
 
 
-def _fault(row: Injection) -> FaultEvidence:
+def _fault(row: Injection, settle_s: float) -> FaultEvidence:
     seen = Observation.model_validate(row.evidence) if row.evidence else None
+    requested = seen.requested_share if seen else (row.plan or {}).get("requested_share")
     return FaultEvidence(
         action=row.action,
-        requested_share=seen.requested_share if seen else (row.plan or {}).get("requested_share"),
+        requested_share=requested,
         delivered_share=seen.delivered_share if seen else None,
         exposed=None if seen is None or seen.exposed is None else round(seen.exposed),
         affected=None if seen is None or seen.affected is None else round(seen.affected),
-        took_effect=row.injected_at is not None,
+        took_effect=True if row.injected_at else None if row.is_unanswered else False,
         detail=row.last_error or (seen.message if seen else ""),
+        doubt=_doubt(row, settle_s),
     )
+
+
+def _doubt(row: Injection, settle_s: float) -> str:
+    if row.lost_at is not None and row.on_drift != "reinject":
+        return f"it was missing on its backend from {row.lost_at:%H:%M:%S} on"
+    end = row.recovering_at or row.recovered_at
+    if row.injected_at and end and 0 < (end - row.injected_at).total_seconds() <= settle_s:
+        return f"it was shorter than the {settle_s:g} s that are left out after each inject"
+    return ""
 
 
 def _probe(result: probing.Probed, at: Literal["start", "end", "throughout"]) -> ProbeEvidence:
     return ProbeEvidence(result.name, at, result.passed, result.detail)
 
 
-def _earlier_probes(run: Run) -> list[ProbeEvidence]:
-    """Return the probes made so far; of one made throughout, its first failure if it had one."""
-    found: dict[tuple[str, str], ProbeEvidence] = {}
+def _earlier_probes(run: Run, document: Experiment) -> list[ProbeEvidence]:
+    """Return the probes made so far; of one made throughout, its first failure if it had one.
+
+    One that was to be made throughout counts from the first fault on, and one that was never made
+    is there without an outcome: it proves nothing.
+    """
+    found: dict[tuple[str, str], ProbeEvidence] = {
+        (probe.name, "throughout"): ProbeEvidence(
+            probe.name, "throughout", None, "it was never made while a fault was there"
+        )
+        for probe in document.probes
+        if "throughout" in probe.at
+    }
+    never = dict(found)
     for row in run.readings.filter(kind__in=["probe_start", "probe_throughout"]):
+        if row.kind == "probe_throughout" and (
+            run.injecting_at is None or row.at < run.injecting_at
+        ):
+            continue
         at = cast(Literal["start", "throughout"], row.kind.removeprefix("probe_"))
         passed = None if row.is_breach is None else not row.is_breach
         known = found.get((row.name, at))
-        if known is None or (known.passed is not False and passed is not True):
+        if (
+            known is None
+            or known is never.get((row.name, at))
+            or (known.passed is not False and passed is not True)
+        ):
             found[(row.name, at)] = ProbeEvidence(row.name, at, passed, row.note)
     return list(found.values())
 

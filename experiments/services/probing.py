@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from datetime import datetime
+
+import regex
 
 from drivers.protocol import DriverError
 from experiments import backends
 from experiments.domain.method import Probe, Tolerance
 from experiments.models import Connection, Environment, Reading, Run
 from experiments.services import transitions
+
+_MATCH_WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,21 @@ def _missed(
         missed.append(f"must be at most {tolerance.max:g}")
     if tolerance.equals is not None and not _equal(tolerance.equals, text, value):
         missed.append(f"must equal {tolerance.equals}")
-    if tolerance.regex is not None and not re.search(tolerance.regex, text):
-        missed.append(f"must match {tolerance.regex}")
+    if tolerance.regex is not None:
+        missed += _unmatched(tolerance.regex, text)
     return "; ".join(missed)
+
+
+def _unmatched(pattern: str, text: str) -> list[str]:
+    """Return that the text does not match. A pattern that explodes ends by itself, and is missed.
+
+    The standard library's matcher has no time-out and stops every other thread meanwhile.
+    """
+    try:
+        found = regex.search(pattern, text, timeout=_MATCH_WITHIN_S, concurrent=True)
+    except TimeoutError:
+        return [f"{pattern} takes too long to match"]
+    return [] if found else [f"must match {pattern}"]
 
 
 def _equal(wanted: str | float, text: str, value: float | None) -> bool:

@@ -9,7 +9,7 @@ from drivers.protocol import DriverError, Owned
 from experiments import backends, queue
 from experiments.domain.states import MAY_EXIST, InjectionPhase
 from experiments.models import Connection, Injection
-from experiments.services import clock, conducting
+from experiments.services import checking, clock, conducting
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,9 @@ def _look_after(connection: Connection, fault: Owned, asked_at: datetime) -> boo
     if row is not None and row.recovered_at is not None and row.recovered_at >= asked_at:
         return False  # removed while the backend was being asked
     where = ", ".join(target.name for target in fault.targets)
+    if row is None and not fault.token.startswith(checking.own_prefix()):
+        log.warning("fault %s on %s (%s) is another installation's", fault.token, connection, where)
+        return False
     log.critical("orphaned fault %s on %s (%s)", fault.token, connection, where)
     if row is not None and row.phase == InjectionPhase.RECOVERED and row.plan is not None:
         conducting.begin_recovery(

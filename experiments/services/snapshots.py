@@ -46,21 +46,27 @@ def sources_of(run: Run) -> dict[str, Connection]:
     return {alias.name: alias.connection for alias in aliases}
 
 
+def _intervals(
+    document: spec.Experiment, connections: dict[str, Connection]
+) -> tuple[float, float]:
+    sources = [connections[sli.source] for sli in document.slis if sli.source in connections]
+    scrape = max((source.scrape_interval_s for source in sources), default=1.0)
+    flush = max((source.flush_interval_s for source in sources), default=1.0)
+    return scrape, flush
+
+
+def least_step(document: spec.Experiment, connections: dict[str, Connection]) -> float:
+    """Return the shortest step, in seconds, that the document's sources can fill."""
+    scrape, flush = _intervals(document, connections)
+    return max(_SCRAPES_PER_STEP * scrape, _FLUSHES_PER_STEP * flush)
+
+
 def pace_of(document: spec.Experiment, connections: dict[str, Connection]) -> Pace:
     """Return the run's step and how often its sources advance, in seconds."""
-    scrape = flush = 0.0
-    for sli in document.slis:
-        source = connections.get(sli.source)
-        if source is not None:
-            scrape = max(scrape, source.scrape_interval_s)
-            flush = max(flush, source.flush_interval_s)
-    scrape, flush = scrape or 1.0, flush or 1.0
     step = document.timing.step
     return Pace(
-        step_s=float(step)
-        if step is not None
-        else max(_SCRAPES_PER_STEP * scrape, _FLUSHES_PER_STEP * flush),
-        scrape_s=max(scrape, flush),
+        step_s=float(step) if step is not None else least_step(document, connections),
+        scrape_s=max(_intervals(document, connections)),
     )
 
 

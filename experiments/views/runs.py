@@ -62,7 +62,10 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
         except InvalidDocumentError as error:
             errors = error.errors
         else:
-            return _go(request, reverse("run_detail", args=[run.pk]))
+            if run.version_id == version.pk and run.environment_id == environment.pk:
+                return _go(request, reverse("run_detail", args=[run.pk]))
+            used = f"this form already started run {run.pk}; open the experiment again"
+            errors = (SpecError(("idempotency_key",), used),)
     context = {
         "experiment": experiment,
         "version": version,
@@ -160,7 +163,7 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop the run and begin to remove its faults; any signed-in person may, as often as wished."""
     run = _run(pk)
     user = _user(request)
-    said = request.POST.get("reason", "").strip()[:500]
+    said = request.POST.get("reason", "").replace("\x00", "").strip()[:500]
     reason = f"stopped by {user.username}{f': {said}' if said else ''}"
     if launching.stop_run(run=run, actor=user.username, reason=reason):
         messages.success(request, f"Run {run.pk} is stopped; its faults are being removed.")

@@ -83,7 +83,7 @@ def test_a_source_without_data_is_refused_before_the_first_fault(
 
 def test_a_failed_start_probe_refuses(alice, environment, pump, control):
     raw = document()
-    raw["probes"][0] |= {"at": ["start"], "tolerance": {"status": 204}}
+    raw["probes"][0] |= {"at": ["start", "end"], "tolerance": {"status": 204}}
     run = run_through(alice, environment, pump, raw)
     assert run.status == "refused"
     assert "start probe failed" in run.reason

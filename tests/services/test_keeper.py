@@ -6,11 +6,12 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from drivers.fake import FakeDriver, Step
 from experiments import backends, keeper
-from experiments.services import carrying, conducting, held, launching, reconciling
+from experiments.services import carrying, checking, conducting, held, launching, reconciling
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,11 +158,40 @@ def test_an_orphan_of_an_ended_run_is_removed(alice, environment, pump, control,
 
 def test_a_token_that_the_ledger_never_had_is_removed(alice, environment, pump, control, caplog):
     _, injection = finished(alice, environment, pump)
-    plan = held.plan_of(injection).model_copy(update={"token": "cw-from-an-older-backup"})
+    lost = f"{checking.own_prefix()}from-an-older-backup"
+    plan = held.plan_of(injection).model_copy(update={"token": lost})
     backends.driver(injection.connection).inject(plan)
     assert reconciling.reconcile() == 1
-    assert "cw-from-an-older-backup" in caplog.text
+    assert lost in caplog.text
     assert control.live() == set()
+
+
+def test_the_fault_of_another_installation_is_left_alone(alice, environment, pump, control):
+    _, injection = finished(alice, environment, pump)
+    plan = held.plan_of(injection).model_copy(update={"token": "cw-0a1b2c3d-7-0-e4f5"})
+    backends.driver(injection.connection).inject(plan)
+    assert reconciling.reconcile() == 0
+    assert control.live() == {"cw-0a1b2c3d-7-0-e4f5"}
+
+
+def test_a_round_that_fails_does_not_end_the_keeper(monkeypatch):
+    ended = threading.Event()
+    rounds = []
+
+    def fail(**_):
+        rounds.append(1)
+        if len(rounds) > 2:
+            ended.set()
+        raise InterfaceError("the connection is gone")
+
+    monkeypatch.setattr(settings, "KEEPER_EVERY_S", 0.01)
+    monkeypatch.setattr(conducting, "overdue", fail)
+    monkeypatch.setattr(conducting, "overdue_calls", fail)
+    keeper.Keeper.start()
+    try:
+        assert ended.wait(30), "one error ended the loop"
+    finally:
+        keeper.Keeper.stop()
 
 
 def test_a_fault_removed_while_its_backend_was_asked_is_no_orphan(
