@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from experiments import keeper, queue, tasks
 from experiments.models import Run
-from experiments.services import carrying, clock, conducting
+from experiments.services import clock, conducting
 
 
 class Pump:
@@ -24,8 +24,6 @@ class Pump:
         self.start = timezone.now()
         self.offset = timedelta()
         self.is_deaf = False
-        # Every hop goes through here, so that a test can stop between any two of them.
-        monkeypatch.setattr(carrying, "carry_first", lambda *, run_id: None)
         monkeypatch.setattr(queue, "_send", self._send)
         monkeypatch.setattr(clock, "now", self.now)
         monkeypatch.setattr(timezone, "now", self.now)

@@ -18,7 +18,6 @@ from drivers.protocol import DriverError
 from experiments.domain.states import LIVE
 from experiments.models import Call, Run
 from experiments.services import (
-    carrying,
     checking,
     clock,
     conducting,
@@ -85,8 +84,6 @@ def make(*, run_id: int, kind: str) -> None:
         log.exception("run %s: the outcome of %s cannot be kept", run_id, kind)
         _commit_broken(run, call, attempt, f"{type(failure).__name__}: {failure}")
     conducting.tick(run_id=run_id)
-    if kind in ("check", "gate"):
-        carrying.carry_first(run_id=run_id)
 
 
 def _commit_broken(run: Run, call: Call, attempt: int, error: str) -> None:

@@ -55,18 +55,6 @@ def carry(*, injection_id: int) -> None:
         conducting.tick(run_id=injection.run_id)
 
 
-def carry_first(*, run_id: int) -> None:
-    """Carry the run's first injection that is to begin, in the caller's own thread.
-
-    Its wake is in the queue as well; whoever claims it makes the call. Called right after the check
-    it saves the first fault one hop; further ones of the run go through the queue side by side.
-    """
-    due = Injection.objects.filter(run_id=run_id, phase=_PHASE.INTENT.value, attempt=0)
-    injection_id = due.order_by("position").values_list("pk", flat=True).first()
-    if injection_id is not None:
-        carry(injection_id=injection_id)
-
-
 def _claim(injection_id: int) -> tuple[Injection, int] | None:
     now = clock.now()
     free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
