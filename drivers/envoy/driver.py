@@ -201,7 +201,7 @@ class EnvoyDriver:
             target = targets[address]
             client = self._fleet.client(address)
             runtime = client.runtime(target.admin_layer, deadline)
-            values = evidence.removal(plan.token, target, runtime)
+            values = evidence.removal(plan.token, target, runtime, is_injected=handle is not None)
             if not values:
                 return Seen(target, runtime), False
             client.modify(values, deadline)

@@ -55,10 +55,13 @@ def refusal(token: str, target: TargetPlan, runtime: Runtime) -> DriverError | N
     return None
 
 
-def removal(token: str, target: TargetPlan, runtime: Runtime) -> dict[str, str]:
+def removal(
+    token: str, target: TargetPlan, runtime: Runtime, *, is_injected: bool
+) -> dict[str, str]:
     """Return what one POST must set to undo all that is ours; empty when nothing is.
 
-    A value that is no longer ours is left; only its sentinel goes.
+    A value that is no longer ours is left; only its sentinel goes. A value that we are known to
+    have set and that nobody holds has lost its sentinel to somebody's hand: it is still ours.
     """
     values: dict[str, str] = {}
     for found in runtime.sentinels():
@@ -70,6 +73,10 @@ def removal(token: str, target: TargetPlan, runtime: Runtime) -> dict[str, str]:
         if runtime.admin.get(found.key) in ours:
             values[found.key] = was or ""
         values[sentinel_key(token, found.key)] = ""
+    for key, value in target.overrides.items():
+        was = target.was.get(key)
+        if is_injected and runtime.admin.get(key) == value != was and not runtime.holders(key):
+            values[key] = was or ""
     return values
 
 

@@ -203,6 +203,18 @@ def test_counters_of_a_restarted_envoy_begin_again(envoy: RunningEnvoy) -> None:
     assert (seen.phase, seen.exposed, seen.affected) == ("active", 4.0, 4.0)
 
 
+def test_an_override_whose_sentinel_somebody_deleted_goes_all_the_same(
+    envoy: RunningEnvoy,
+) -> None:
+    driver = opened(envoy)
+    plan = driver.prepare(abort())
+    handle = driver.inject(plan)
+    for held in [key for key in envoy.overrides() if key.startswith("chaosweb.")]:
+        envoy.modify(**{held: ""})
+    assert driver.recover(plan, handle).phase == "gone"
+    assert envoy.overrides() == {}
+
+
 def test_the_command_by_hand_is_what_recover_does(envoy: RunningEnvoy) -> None:
     driver = opened(envoy)
     plan = driver.prepare(abort())
