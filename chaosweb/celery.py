@@ -8,7 +8,7 @@ are lost with the queue's server.
 import os
 
 from celery import Celery
-from celery.signals import worker_ready, worker_shutdown
+from celery.signals import worker_process_init, worker_ready, worker_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chaosweb.settings")
 
@@ -37,3 +37,11 @@ def stop_keeper(**_: object) -> None:
     from experiments.keeper import Keeper
 
     Keeper.stop()
+
+
+@worker_process_init.connect
+def start_clean(**_: object) -> None:
+    """Open drivers and readers anew in a forked worker: sockets are not shared with its parent."""
+    from experiments import backends
+
+    backends.forget()

@@ -127,8 +127,7 @@ def _reconcile(_: None) -> None:
 def _guarded(what: str, identity: int, act: Callable[[], object]) -> None:
     try:
         act()
-    except Exception:
-        # The loop's edge: one broken row must never keep the keeper from the others.
+    except Exception:  # the loop's edge: one broken row must never keep it from the others
         log.exception("keeper: %s %s", what, identity)
     finally:
         # The pool's thread ends with the round, and its connection with it.

@@ -298,8 +298,7 @@ def _give_up(run_id: int, error: Exception) -> None:
             with transitions.holding(run_id=run_id):
                 if not _step_blind(run_id, reason):
                     return
-    except Exception:
-        # The tick's edge: the sweep and the keeper come again.
+    except Exception:  # the tick's edge: the sweep and the keeper come again
         log.exception("run %s: could not be given up now", run_id)
 
 

@@ -28,7 +28,7 @@ from experiments.services import measuring, probing, snapshots, watching
 from experiments.services.outcomes import Outcome
 
 _LEAD_STEPS = 5
-_SETTLE_STEPS = 2
+SETTLE_STEPS = 2
 """Bins dropped right after each inject and recover: two widths of the window (verdict.md, 0)."""
 
 
@@ -92,7 +92,7 @@ def _judge(run: Run, problem: str) -> Outcome:
     pace = snapshots.pace_of(document, sources)
     now = timezone.now()
     phases = phases_of(run, document, now)
-    settle_s = _SETTLE_STEPS * pace.step_s
+    settle_s = SETTLE_STEPS * pace.step_s
     stored = {row.sli: row for row in run.series.all()}
     measured: dict[str, measuring.Measured] = {}
     totals: dict[str, dict[str, Totals | None]] = {}

@@ -21,11 +21,9 @@ from experiments.domain.errors import Path, SpecError
 from experiments.domain.presets import PresetError
 from experiments.models import Claim, Connection, Environment
 from experiments.selectors import schedule, words
-from experiments.services import authoring, launching, snapshots
+from experiments.services import authoring, judging, launching, snapshots
 
 _TOKEN = "cw-preview"  # noqa: S105  the token of no injection
-_DROPPED_BINS = 2
-"""The first steps of the fault phase are left out: reference/verdict.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +238,7 @@ def _too_short(
     pace = snapshots.pace_of(document, connections)
     for what, where, seconds, needed, dropped in (
         ("baseline", "timing.baseline", planned.watched_s, LEAST_BINS["baseline"], 0),
-        ("fault phase", "method", planned.fault_s, LEAST_BINS["fault"], _DROPPED_BINS),
+        ("fault phase", "method", planned.fault_s, LEAST_BINS["fault"], judging.SETTLE_STEPS),
     ):
         bins = max(int(seconds / pace.step_s + 1e-9) - dropped, 0)
         if bins >= needed:

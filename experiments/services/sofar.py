@@ -15,7 +15,6 @@ from experiments.models import Run
 from experiments.models import Series as Stored
 from experiments.services import judging, measuring, snapshots
 
-_SETTLE_STEPS = 2
 _NOTHING = PhaseValue(None, 0)
 
 
@@ -84,7 +83,7 @@ def slis(
             measuring.evidence_of(sli, series.get(sli.name), {}, problems.get(sli.name, ""))
             for sli in document.slis
         ),
-        settle_s=_SETTLE_STEPS * pace.step_s,
+        settle_s=judging.SETTLE_STEPS * pace.step_s,
         scrape_interval_s=pace.scrape_s,
         step_s=pace.step_s,
     )

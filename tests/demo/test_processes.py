@@ -132,7 +132,7 @@ def test_nothing_outlives_a_parent_that_is_signalled(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     if number == signal.SIGKILL and not sys.platform.startswith("linux"):
-        pytest.skip("only Linux tells a child that its parent died")
+        pytest.skip("only Linux tells a child that its parent died")  # CI is Linux
     script = textwrap.dedent(
         f"""
         import sys
