@@ -1,8 +1,9 @@
-"""The Celery application: two queues, short tasks, nothing that waits.
+"""The Celery application: three queues, short tasks, nothing that waits.
 
-``control`` carries what people wait for (start, stop, inject, recover) and has workers of its own
-with threads; ``ticks`` carries the rest. Beat wakes only the sweep. Countdowns are never used: they
-are lost with the queue's server.
+``control`` carries what people wait for (start, stop, inject, recover), ``ticks`` the runs whose
+moment has come; one worker takes both. ``looks`` reads sources and backends, and judges: it has a
+worker of its own, as it may wait for them. Beat wakes only the sweep. Countdowns are never used:
+they are lost with the queue's server.
 """
 
 import os

@@ -193,7 +193,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {
         "task": "experiments.tasks.reconcile",
         "schedule": 180.0,
-        "options": {"queue": "ticks", "expires": 170},
+        "options": {"queue": "looks", "expires": 170},
     },
 }
 

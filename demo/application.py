@@ -36,8 +36,8 @@ def processes(config: DemoConfig, workdir: Path, env: Mapping[str, str]) -> tupl
     workdir = workdir.resolve()
     return (
         _web(config, workdir, env),
-        _worker("control", workdir, env, pool="threads", concurrency=16),
-        _worker("ticks", workdir, env, pool="prefork", concurrency=2),
+        _worker("control", workdir, env, queues="control,ticks"),
+        _worker("looks", workdir, env, queues="looks"),
         _celery("beat", workdir, env, "beat", "--schedule", str(workdir / "beat-schedule")),
     )
 
@@ -64,18 +64,16 @@ def _web(config: DemoConfig, workdir: Path, env: Mapping[str, str]) -> Process:
     )
 
 
-def _worker(
-    queue: str, workdir: Path, env: Mapping[str, str], *, pool: str, concurrency: int
-) -> Process:
+def _worker(name: str, workdir: Path, env: Mapping[str, str], *, queues: str) -> Process:
     return _celery(
-        queue,
+        name,
         workdir,
         env,
         "worker",
-        *("-Q", queue),
-        *("-P", pool),
-        *("-c", str(concurrency)),
-        *("-n", f"{queue}@%h"),
+        *("-Q", queues),
+        *("-P", "threads"),
+        *("-c", "16"),
+        *("-n", f"{name}@%h"),
         ready_text=" ready.",
     )
 

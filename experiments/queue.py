@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 CONTROL = "control"
 TICKS = "ticks"
+LOOKS = "looks"
+_LOOK_EXPIRES_S = 10.0
+"""A look that waited for so long was dispatched again meanwhile."""
 _PAUSE_S = 3.0
 """After a failed wake the queue is left alone for this long: nobody waits again and again."""
 
@@ -61,6 +64,7 @@ def _send(task: str, args: tuple[Any, ...], queue: str) -> None:
                 producer=producer,
                 retry=False,
                 ignore_result=True,
+                expires=_LOOK_EXPIRES_S if queue == LOOKS else None,
             )
     except (KombuError, RedisError, OSError) as error:
         _blocked_until = time.monotonic() + _PAUSE_S

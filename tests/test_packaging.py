@@ -239,7 +239,7 @@ def test_the_compose_file_is_valid(options: tuple[str, ...], tmp_path: Path) -> 
     answer = compose_config(tmp_path, *options, **dict.fromkeys(SECRETS, "a1" * 20))
     assert answer.returncode == 0, answer.stderr
     services = YAML(typ="safe").load(answer.stdout)["services"]
-    assert {"web", "control", "ticks", "beat", "migrate", "postgres", "redis"} <= set(services)
+    assert {"web", "control", "looks", "beat", "migrate", "postgres", "redis"} <= set(services)
 
 
 @pytest.mark.parametrize("forgotten", SECRETS)

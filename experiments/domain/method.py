@@ -238,17 +238,25 @@ class Breaches(Part):
 
 
 class Guardrail(Part):
-    """A live rule that stops the run."""
+    """A live rule that stops the run: on one of the document's SLIs, or on PromQL of its own."""
 
     name: Name
-    sli: Name
+    sli: Name | None = None
+    promql: str | None = Field(default=None, min_length=1, title="PromQL")
+    source: str = Field(default="metrics", description="Alias of a Prometheus, for PromQL.")
+    unit: str = Field(default="", description="Unit of the PromQL's value: s, ms, ratio, a word.")
     above: Quantity | None = None
     below: Quantity | None = None
     breaches: Breaches = Breaches(count=3, of=5)
     every: Duration = Duration("5s")
-    no_data: Literal["stop", "ignore"] = "stop"
+    no_data: Literal["stop", "ignore", "checkpoint"] = "stop"
 
     _positive = field_validator("every")(positive)
+
+    @property
+    def watches(self) -> str:
+        """Return what it watches, as people name it."""
+        return self.sli or self.promql or ""
 
 
 class Baseline(Part):

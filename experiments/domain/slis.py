@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import Annotated, Any, Literal
 
@@ -152,3 +153,9 @@ def _number(quantity: Quantity, unit: str) -> float:
         except ValueError as error:
             raise UnitError(f"“{quantity}” is not a number of {unit or 'this SLI'}") from error
     return float(quantity)
+
+
+def key_of(measure: Measure, *, connection_id: int, step_s: float) -> str:
+    """Return under which key the newest bins of a measure are shared by all who watch it."""
+    said = f"{connection_id}:{step_s:g}:{measure.model_dump_json()}"
+    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()

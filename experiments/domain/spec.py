@@ -82,10 +82,27 @@ class Experiment(Part):
                 return sli
         raise KeyError(name)
 
+    def watched(self, guardrail: Guardrail) -> Sli:
+        """Return what the guardrail watches: an SLI, or its own PromQL as one. Raises KeyError."""
+        if guardrail.promql is None:
+            return self.sli(guardrail.sli or "")
+        return Sli(
+            name=guardrail.name,
+            source=guardrail.source,
+            value=guardrail.promql,
+            unit=guardrail.unit or None,
+        )
+
+    @property
+    def measures(self) -> tuple[Sli, ...]:
+        """Return everything that is read while a run goes on: SLIs, and guardrails' own PromQL."""
+        own = (self.watched(each) for each in self.guardrails if each.promql is not None)
+        return (*self.slis, *own)
+
     @property
     def aliases(self) -> frozenset[str]:
         """Return the connections that the document names."""
-        sources = {sli.source for sli in self.slis}
+        sources = {sli.source for sli in self.measures}
         sources |= {probe.promql.source for probe in self.probes if probe.promql}
         return frozenset(sources | {action.via for action in self.faults})
 

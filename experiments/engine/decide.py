@@ -24,6 +24,9 @@ from experiments.engine import guardrails
 from experiments.engine.snapshot import CallState, InjectionState, RunSnapshot, StopOrder
 from experiments.engine.steps import Ask, Begin, Finish, Move, Recover, Step, Stop, Wake
 
+HEARTBEAT_S = 120.0
+"""How often a run is looked at when nothing is due: whatever happens in it makes it due."""
+
 WANTED = frozenset({InjectionPhase.PLANNED, InjectionPhase.INTENT, InjectionPhase.ACTIVE})
 """Phases of an injection that nobody has begun to remove."""
 
@@ -54,11 +57,10 @@ def _checking(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[S
         return []
     if not call.is_ok:
         return [Move(Status.REFUSED, call.reason)]
-    return [*([Ask("watch")] if _is_watched(run) else []), Move(Status.BASELINE, call.reason)]
-
-
-def _is_watched(run: RunSnapshot) -> bool:
-    return bool(run.spec.slis) or any("throughout" in probe.at for probe in run.spec.probes)
+    watches = [Ask("watch")] if run.spec.measures else []
+    if any("throughout" in probe.at for probe in run.spec.probes):
+        watches.append(Ask("probe"))
+    return [*watches, Move(Status.BASELINE, call.reason)]
 
 
 def _baseline(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[Step]:
@@ -66,7 +68,7 @@ def _baseline(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[S
         return _end_before_faults(run, stop)
     if now < _baseline_ends(run):
         return []
-    if not (run.spec.slis or any("start" in probe.at for probe in run.spec.probes)):
+    if not (run.spec.measures or any("start" in probe.at for probe in run.spec.probes)):
         return [Move(Status.INJECTING, "nothing is to be measured before the first fault")]
     call = run.calls.get("gate")
     if call is None:
@@ -250,7 +252,7 @@ def _baseline_ends(run: RunSnapshot) -> datetime:
 def _settled_at(run: RunSnapshot) -> datetime:
     settle = float(run.spec.timing.settle)
     # The last bin of the settling time can only be read once its scrapes are in.
-    lag = run.pace.lag_s if run.spec.slis and settle else 0.0
+    lag = run.pace.lag_s if run.spec.measures and settle else 0.0
     return run.status_since + timedelta(seconds=settle + lag)
 
 
@@ -292,12 +294,23 @@ def _ended_at(run: RunSnapshot, name: str) -> datetime | None:
     return state.finished_at if state else None
 
 
+LOOKS = frozenset({"watch"})
+"""Calls that the sweep dispatches itself, many runs at once: they need no decision."""
+
+
+def is_paced(item: CallState | InjectionState) -> bool:
+    """Return whether the run's ticks see to the item; the sweep sees to looks by itself."""
+    if isinstance(item, CallState):
+        return item.finished_at is None and item.kind not in LOOKS
+    return item.phase in MAY_EXIST and item.phase is not InjectionPhase.ACTIVE
+
+
 def _wakes(run: RunSnapshot, now: datetime) -> Iterator[Wake]:
     for call in run.calls.values():
-        if call.finished_at is None and is_due(call, now, run.pace.rewake_s):
+        if is_paced(call) and is_due(call, now, run.pace.rewake_s):
             yield Wake(call.kind)
     for injection in run.injections.values():
-        if injection.phase in MAY_EXIST and is_due(injection, now, run.pace.rewake_s):
+        if is_paced(injection) and is_due(injection, now, run.pace.rewake_s):
             yield Wake("carry", injection.action)
 
 
@@ -316,18 +329,16 @@ def next_due(run: RunSnapshot, now: datetime) -> datetime | None:
     """Return when to look at the run again by itself; None for an ended run."""
     if run.status in TERMINAL:
         return None
-    # A guardrail that gets no data speaks by the passing of time alone.
-    moments = [now + timedelta(seconds=1 if run.spec.guardrails else 5)]
+    moments = [now + timedelta(seconds=HEARTBEAT_S), *_silences(run)]
     items: list[CallState | InjectionState] = [*run.calls.values(), *run.injections.values()]
     for item in items:
-        if isinstance(item, CallState) and item.finished_at is not None:
-            continue
-        if isinstance(item, InjectionState):
-            if item.phase not in MAY_EXIST:
-                continue
-            if item.recover_by is not None and item.phase is InjectionPhase.ACTIVE:
-                moments.append(item.recover_by)
-        if item.due_at is not None:
+        if (
+            isinstance(item, InjectionState)
+            and item.phase is InjectionPhase.ACTIVE
+            and item.recover_by is not None
+        ):
+            moments.append(item.recover_by)
+        if is_paced(item) and item.due_at is not None:
             soonest = max(
                 item.due_at,
                 item.attempt_deadline or item.due_at,
@@ -352,3 +363,15 @@ def next_due(run: RunSnapshot, now: datetime) -> datetime | None:
             elif state.finished_at is None and isinstance(action, Checkpoint):
                 moments.append(state.started_at + _span(action.timeout))
     return min(moment for moment in moments if moment > now)
+
+
+def _silences(run: RunSnapshot) -> Iterator[datetime]:
+    """Return when each guardrail would be blind: that happens by the passing of time alone."""
+    if run.status in (Status.BASELINE, Status.INJECTING) and run.watched_since is not None:
+        for guardrail in run.spec.guardrails:
+            yield guardrails.blind_at(
+                guardrail,
+                run.guardrails.get(guardrail.name, ()),
+                watched_since=run.watched_since,
+                pace=run.pace,
+            )

@@ -29,6 +29,14 @@ def patience(guardrail: Guardrail, pace: Pace) -> timedelta:
     return timedelta(seconds=pace.lag_s + max(3 * float(guardrail.every), 2 * pace.step_s))
 
 
+def blind_at(
+    guardrail: Guardrail, samples: Sequence[Sample], *, watched_since: datetime, pace: Pace
+) -> datetime:
+    """Return when the guardrail is blind unless a newer sample comes."""
+    seen = [sample.at for sample in samples if sample.is_breach is not None]
+    return max([watched_since, *seen]) + patience(guardrail, pace)
+
+
 def rule(
     guardrail: Guardrail,
     samples: Sequence[Sample],
@@ -49,16 +57,16 @@ def rule(
         return Ruling(
             "breached",
             f"{guardrail.name}: {len(breaches)} of the last {len(window)} readings of "
-            f"{guardrail.sli} were {side} {shown}: {values}",
+            f"{guardrail.watches} were {side} {shown}: {values}",
         )
     newest = max([watched_since, *(sample.at for sample in seen[-1:])])
-    if now - newest > patience(guardrail, pace):
+    if now - newest >= patience(guardrail, pace):
         blind = next((sample.note for sample in reversed(samples) if sample.note), "")
         if samples and samples[-1].is_breach is not None:
             blind = ""
         return Ruling(
             "no_data",
-            f"{guardrail.name}: no new data of {guardrail.sli} for "
+            f"{guardrail.name}: no new data of {guardrail.watches} for "
             f"{(now - newest).total_seconds():.0f} s{f' ({blind})' if blind else ''}",
         )
     return Ruling("quiet")

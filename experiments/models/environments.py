@@ -76,6 +76,11 @@ class Environment(models.Model):
         blank=True,
         help_text="Hosts that HTTP probes may ask: host, host:port, *.host.",
     )
+    guardrails = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Guardrails that watch every run here, beside the author's own.",
+    )
     connections = models.ManyToManyField(Connection, through="Alias", related_name="environments")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -49,6 +49,13 @@ class Injection(models.Model):
     settle_reads = models.PositiveIntegerField(default=0)
     recovered_at = models.DateTimeField(null=True)
 
+    by_hand_at = models.DateTimeField(null=True)
+    """When a person said that they had removed it by hand."""
+    by_hand_by = models.CharField(max_length=150, blank=True)
+    by_hand_reason = models.TextField(blank=True)
+    unchecked_since = models.DateTimeField(null=True)
+    """Closed by hand, and not yet seen gone on its backend: its claims stay until it is."""
+
     observation = models.JSONField(null=True)
     observed_at = models.DateTimeField(null=True)
     evidence = models.JSONField(null=True)
@@ -116,6 +123,25 @@ class Reading(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.value}"
+
+
+class LiveSeries(models.Model):
+    """What one measure of one source says now: read once, for every run that watches it.
+
+    ``key`` is that of ``domain.slis.key_of``; ``read_at`` is when it was last asked, answered or
+    not; ``attempt_deadline`` is until when somebody is asking.
+    """
+
+    key = models.CharField(max_length=32, unique=True)
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="live_series")
+    kind = models.CharField(max_length=16)
+    payload = models.BinaryField(null=True)
+    problem = models.TextField(blank=True)
+    read_at = models.DateTimeField(null=True)
+    attempt_deadline = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Series(models.Model):

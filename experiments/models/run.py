@@ -20,6 +20,10 @@ class Run(models.Model):
     version = models.ForeignKey(ExperimentVersion, models.PROTECT, related_name="runs")
     environment = models.ForeignKey(Environment, models.PROTECT, related_name="runs")
     parameters = models.JSONField(default=dict)
+    aliases = models.JSONField(default=dict)
+    """The environment's connections as they were when the run was requested: alias to id."""
+    guardrails = models.JSONField(default=list)
+    """The environment's mandatory guardrails as they were then."""
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="runs"
     )
@@ -107,7 +111,7 @@ class ActionRecord(models.Model):
 class Call(models.Model):
     """An outside call of a run that is no injection's: claimed, made and answered like a carry."""
 
-    KINDS = [(kind, kind) for kind in ("check", "gate", "watch", "judge")]
+    KINDS = [(kind, kind) for kind in ("check", "gate", "watch", "probe", "judge")]
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="calls")
     kind = models.CharField(max_length=16, choices=KINDS)

@@ -57,7 +57,7 @@ def test_a_killed_queue_that_stays_away_leaves_no_fault_behind(
     assert not stack.is_alive("valkey")
 
 
-@pytest.mark.parametrize("dies", ["beat", "ticks"])
+@pytest.mark.parametrize("dies", ["beat", "looks"])
 def test_a_fault_ends_without(dies: str, stack: Stack, world: World, mesh: Mesh) -> None:
     run = world.start_fault(mesh, duration="2s")
     stack.kill(dies)
