@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from experiments.services import calling, carrying, conducting, reconciling
+from experiments.services import (
+    calling,
+    carrying,
+    conducting,
+    observing,
+    reconciling,
+    sweeping,
+    watching,
+)
 
 
 @shared_task
@@ -14,9 +22,28 @@ def tick(run_id: int) -> None:
 
 
 @shared_task
+def tick_all(run_ids: list[int]) -> None:
+    """Advance several runs, one after the other."""
+    for run_id in run_ids:
+        conducting.tick(run_id=run_id)
+
+
+@shared_task
 def sweep() -> None:
-    """Dispatch the runs that are due."""
-    conducting.sweep()
+    """Dispatch what is due."""
+    sweeping.sweep()
+
+
+@shared_task
+def watch(run_ids: list[int]) -> None:
+    """Feed the guardrails and charts of several runs."""
+    watching.watch(run_ids=run_ids)
+
+
+@shared_task
+def observe(injection_ids: list[int]) -> None:
+    """Observe several live faults."""
+    observing.observe(injection_ids=injection_ids)
 
 
 @shared_task

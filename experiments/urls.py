@@ -2,7 +2,17 @@
 
 from django.urls import include, path
 
-from experiments.views import catalogue, environments, experiments, overview, people, runs
+from experiments.api import webhooks
+from experiments.views import (
+    catalogue,
+    environments,
+    experiments,
+    halting,
+    overview,
+    people,
+    runs,
+    stop_link,
+)
 
 urlpatterns = [
     path("", overview.show, name="overview"),
@@ -32,5 +42,16 @@ urlpatterns = [
     path("connections/new/", environments.connection_new, name="connection_new"),
     path("connections/<slug:name>/", environments.connection_edit, name="connection_edit"),
     path("connections/<slug:name>/check/", environments.connection_check, name="connection_check"),
+    path("halt/", halting.show, name="halt"),
+    path("halt/confirm/", halting.confirm, name="halt_confirm"),
+    path("halt/now/", halting.halt, name="halt_now"),
+    path("halt/<int:pk>/resume/", halting.resume, name="halt_resume"),
+    path("halt/links/", halting.link_new, name="stop_link_new"),
+    path("halt/links/<int:pk>/revoke/", halting.link_revoke, name="stop_link_revoke"),
+    path("halt/webhooks/", halting.webhook_new, name="webhook_new"),
+    path("halt/webhooks/<int:pk>/sign/", halting.webhook_sign, name="webhook_sign"),
+    path("halt/webhooks/<int:pk>/revoke/", halting.webhook_revoke, name="webhook_revoke"),
+    path("stop/<str:token>/", stop_link.show, name="stop_link"),
+    path("api/v1/webhooks/<str:name>", webhooks.call, name="webhook"),
     path("api/v1/", include("experiments.api.urls")),
 ]

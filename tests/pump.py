@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from experiments import keeper, queue, tasks
 from experiments.models import Run
-from experiments.services import clock, conducting
+from experiments.services import clock, sweeping
 
 
 class Pump:
@@ -59,7 +59,7 @@ class Pump:
     def pass_time(self, seconds: float) -> None:
         """Let time pass, then sweep and run what is due."""
         self.let_pass(seconds)
-        conducting.sweep()
+        sweeping.sweep()
         self.drain()
 
     def keep(self, seconds: float = 2.0) -> None:

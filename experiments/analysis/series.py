@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -81,6 +81,14 @@ class _Series:
         except (KeyError, OSError, EOFError, AttributeError) as error:
             raise ValueError(f"not a stored {cls.__name__}: {error}") from error
         return cls(**arrays, step_s=step_s, window_s=window_s)
+
+    def since(self, start: float, *, most: int | None = None) -> Self:
+        """Return the bins that end at ``start`` (unix seconds) or later, at most the newest."""
+        first = int(np.searchsorted(self.times, start))
+        if most is not None:
+            first = max(first, len(self.times) - most)
+        kept = {name: getattr(self, name)[first:] for name in self.arrays if name != "bounds"}
+        return replace(self, **kept)
 
     def _check_mergeable(self, other: _Series) -> None:
         if (self.step_s, self.window_s) != (other.step_s, other.window_s):

@@ -4,7 +4,7 @@ from django.urls import URLPattern, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView
 from rest_framework.permissions import IsAuthenticated
 
-from experiments.api import catalogue, experiments, runs
+from experiments.api import catalogue, experiments, halts, runs
 from experiments.api.base import Nowhere
 
 urlpatterns: list[URLPattern] = [
@@ -28,6 +28,8 @@ urlpatterns: list[URLPattern] = [
     path("runs/<int:pk>/events", runs.Events.as_view(), name="api_events"),
     path("runs/<int:pk>/stop", runs.Stop.as_view(), name="api_stop"),
     path("runs/<int:pk>/checkpoints/<str:name>", runs.Checkpoint.as_view(), name="api_checkpoint"),
+    path("halts", halts.Halts.as_view(), name="api_halts"),
+    path("halts/<int:pk>/resume", halts.Resume.as_view(), name="api_resume"),
     path("environments", catalogue.Environments.as_view(), name="api_environments"),
     path("faults", catalogue.Faults.as_view(), name="api_faults"),
     re_path(r"", Nowhere.as_view(), name="api_nowhere"),

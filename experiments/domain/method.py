@@ -19,6 +19,7 @@ from pydantic import (
 
 from drivers.protocol import FaultParams
 from drivers.units import Duration
+from experiments.domain import jsonpath
 from experiments.domain.slis import Name, Part, Quantity
 
 LONGEST = Duration("7d")
@@ -168,10 +169,21 @@ class PromqlCheck(Part):
 
 
 class Tolerance(Part):
-    """What the answer must be; every given field must be met."""
+    """What the answer must be; every given field must be met.
+
+    With ``jsonpath`` the fields beside ``status`` are about the values that it selects: every one
+    of them must meet them, and there must be at least one.
+    """
 
     status: int | tuple[int, ...] | None = None
-    equals: str | float | None = None
+    jsonpath: str | None = Field(
+        default=None,
+        min_length=1,
+        title="JSONPath",
+        description="RFC 9535: which values of a JSON answer the other fields are about.",
+        examples=["$.status", "$.checks[*].state"],
+    )
+    equals: bool | str | float | None = None
     min: float | None = Field(default=None, allow_inf_nan=False)
     max: float | None = Field(default=None, allow_inf_nan=False)
     regex: str | None = None
@@ -186,10 +198,18 @@ class Tolerance(Part):
                 raise ValueError(f"“{value}” is not a regular expression: {error}") from error
         return value
 
+    @field_validator("jsonpath")
+    @classmethod
+    def _selects(cls, value: str | None) -> str | None:
+        problem = jsonpath.problem(value) if value is not None else None
+        if problem:
+            raise ValueError(problem)
+        return value
+
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if all(value is None for value in self.__dict__.values()):
-            raise ValueError("needs at least one of status, equals, min, max and regex")
+            raise ValueError("needs at least one of status, jsonpath, equals, min, max and regex")
         return self
 
 
@@ -242,16 +262,30 @@ class Guardrail(Part):
 
     name: Name
     sli: Name | None = None
-    promql: str | None = Field(default=None, min_length=1, title="PromQL")
+    promql: str | None = Field(default=None, min_length=1, title="PromQL", examples=["sum(queue)"])
     source: str = Field(default="metrics", description="Alias of a Prometheus, for PromQL.")
-    unit: str = Field(default="", description="Unit of the PromQL's value: s, ms, ratio, a word.")
+    unit: str = Field(
+        default="",
+        max_length=32,
+        description="Unit of the PromQL's value: s, ms, us, ratio (0 to 1), or any word.",
+    )
     above: Quantity | None = None
     below: Quantity | None = None
     breaches: Breaches = Breaches(count=3, of=5)
     every: Duration = Duration("5s")
-    no_data: Literal["stop", "ignore", "checkpoint"] = "stop"
+    no_data: Literal["stop", "ignore", "checkpoint"] = Field(
+        default="stop",
+        description="When its data stay away: stop the run, go on, or wait for a person.",
+    )
 
     _positive = field_validator("every")(positive)
+
+    @field_validator("promql")
+    @classmethod
+    def _query(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("is missing")
+        return value
 
     @property
     def watches(self) -> str:

@@ -17,6 +17,9 @@ from experiments.domain.slis import to_unit
 
 Raw = Mapping[str, Any]
 
+NO_DATA = "no-data-"
+"""How the names of the checkpoints begin that guardrails without data open."""
+
 
 def check(raw: Raw) -> list[SpecError]:
     """Return what every rule finds."""
@@ -176,20 +179,67 @@ def _probes(raw: Raw) -> Iterator[SpecError]:
             yield SpecError(
                 ("probes", index, "tolerance", "status"), "belongs to an http probe; use min or max"
             )
+        if isinstance(tolerance, Mapping) and tolerance.get("jsonpath") is not None:
+            http = probe.get("http")
+            is_empty = isinstance(http, Mapping) and http.get("method") == "HEAD"
+            if kinds == ["promql"] or is_empty:
+                yield SpecError(
+                    ("probes", index, "tolerance", "jsonpath"),
+                    "selects from the answer of an http probe; HEAD has none"
+                    if is_empty
+                    else "belongs to an http probe; PromQL gives one number already",
+                )
 
 
 def _guardrails(raw: Raw) -> Iterator[SpecError]:
     slis = {sli["name"]: sli for _, sli in _items(raw, "slis") if isinstance(sli.get("name"), str)}
     for index, guardrail in _items(raw, "guardrails"):
+        path: Path = ("guardrails", index)
         name = guardrail.get("sli")
-        if isinstance(name, str) and name not in slis:
-            yield SpecError(("guardrails", index, "sli"), _no_such("SLI", name, list(slis)))
-        given = [key for key in ("above", "below") if guardrail.get(key) is not None]
-        if len(given) != 1:
-            yield SpecError(("guardrails", index), "needs either above or below")
-        for key in given:
-            unit = _unit(slis[name]) if isinstance(name, str) and name in slis else None
-            yield from _quantity(guardrail[key], unit, ("guardrails", index, key))
+        if isinstance(name, str) and name and name not in slis:
+            yield SpecError((*path, "sli"), _no_such("SLI", name, list(slis)))
+        watched = [key for key in ("sli", "promql") if guardrail.get(key) is not None]
+        if len(watched) != 1:
+            found = ", not both" if watched else ""
+            yield SpecError(path, f"needs either sli or promql{found}: what does it watch?")
+        own = guardrail.get("name")
+        if watched == ["promql"] and isinstance(own, str) and own in slis:
+            message = f"“{own}” is already the name of an SLI; give the guardrail its own"
+            yield SpecError((*path, "name"), message)
+        if watched == ["sli"]:
+            for key in ("source", "unit"):
+                if guardrail.get(key) is not None:
+                    message = f"belongs to promql; the {key} here is that of the SLI"
+                    yield SpecError((*path, key), message)
+        unit = None
+        if watched == ["promql"]:
+            unit = own_unit(guardrail)
+        elif isinstance(name, str) and name in slis:
+            unit = _unit(slis[name])
+        yield from bounds(guardrail, unit, path)
+
+
+def own_unit(guardrail: Raw) -> str | None:
+    """Return the unit of a guardrail's own PromQL; None while that cannot be known."""
+    unit = guardrail.get("unit")
+    return unit or "" if isinstance(unit, str | None) else None
+
+
+def bounds(guardrail: Raw, unit: str | None, path: Path) -> Iterator[SpecError]:
+    """Return what is wrong with the sides of a guardrail: exactly one, in its unit."""
+    given = [key for key in ("above", "below") if guardrail.get(key) is not None]
+    if len(given) != 1:
+        yield SpecError(path, "needs either above or below")
+    for key in given:
+        yield from _quantity(guardrail[key], unit, (*path, key))
+
+
+def _reserved(raw: Raw) -> Iterator[SpecError]:
+    for index, action in _items(raw, "method"):
+        name = action.get("name")
+        if isinstance(name, str) and name.startswith(NO_DATA):
+            message = f"begins with {NO_DATA}, as the checkpoints that guardrails open"
+            yield SpecError(("method", index, "name"), f"“{name}” {message}; choose another")
 
 
 def _no_such(noun: str, name: str, names: list[str]) -> str:
@@ -250,5 +300,6 @@ _RULES: tuple[Callable[[Raw], Iterator[SpecError]], ...] = (
     _limits_and_margins,
     _probes,
     _guardrails,
+    _reserved,
     _starts,
 )

@@ -96,8 +96,12 @@ class Experiment(Part):
     @property
     def measures(self) -> tuple[Sli, ...]:
         """Return everything that is read while a run goes on: SLIs, and guardrails' own PromQL."""
-        own = (self.watched(each) for each in self.guardrails if each.promql is not None)
-        return (*self.slis, *own)
+        return (*self.slis, *self.own_measures)
+
+    @property
+    def own_measures(self) -> tuple[Sli, ...]:
+        """Return what guardrails watch that is no SLI: their own PromQL."""
+        return tuple(self.watched(each) for each in self.guardrails if each.promql is not None)
 
     @property
     def aliases(self) -> frozenset[str]:

@@ -20,9 +20,9 @@ from experiments.domain.states import (
     InjectionPhase,
     Status,
 )
-from experiments.engine import guardrails
+from experiments.engine import watching
 from experiments.engine.snapshot import CallState, InjectionState, RunSnapshot, StopOrder
-from experiments.engine.steps import Ask, Begin, Finish, Move, Recover, Step, Stop, Wake
+from experiments.engine.steps import Ask, Begin, Finish, Move, Open, Recover, Step, Stop, Wake
 
 HEARTBEAT_S = 120.0
 """How often a run is looked at when nothing is due: whatever happens in it makes it due."""
@@ -35,7 +35,7 @@ def decide(run: RunSnapshot, now: datetime) -> tuple[Step, ...]:
     """Return what is due now; empty when nothing is."""
     if run.status in TERMINAL:
         return ()
-    stop = run.stop or _guardrail_stop(run, now) or _failure(run)
+    stop = run.stop or watching.stop(run, now) or _failure(run)
     if stop is not None and run.stop is None and run.status not in BEFORE_FAULTS:
         return (Stop(stop),)
     steps: list[Step] = [*_wakes(run, now)]
@@ -85,12 +85,19 @@ def _injecting(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[
     if stop:
         reason = f"{stop.ended_by}: {stop.reason}"
         return [*_recover_all(run, stop), *_finish_open(run, "stopped"), _recovering(reason)]
-    steps: list[Step] = []
+    if all(
+        (state := run.actions.get(action.name)) is not None and state.finished_at is not None
+        for action in run.spec.method
+    ):
+        # Nothing is left that a person could let begin.
+        return [*_finish_open(run, "every action has ended"), _recovering("every action has ended")]
+    steps: list[Step] = [*watching.checkpoints(run, now)]
+    is_held = any(isinstance(step, Open) for step in steps) or bool(watching.waiting(run))
     for action in run.spec.method:
         state = run.actions.get(action.name)
         if state is None:
             due = _starts_at(run, action.name)
-            if due is not None and due <= now:
+            if due is not None and due <= now and not is_held:
                 steps.append(Begin(action.name))
         elif state.finished_at is not None:
             continue
@@ -105,11 +112,6 @@ def _injecting(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[
                 return [Stop(order)]
         elif (injection := run.injections.get(action.name)) is not None:
             steps += _end_of_fault(action, injection, now)
-    if not steps and all(
-        (state := run.actions.get(action.name)) is not None and state.finished_at is not None
-        for action in run.spec.method
-    ):
-        steps.append(_recovering("every action has ended"))
     return steps
 
 
@@ -202,30 +204,6 @@ def _finish_open(run: RunSnapshot, outcome: str) -> Iterator[Finish]:
     for name, state in run.actions.items():
         if state.finished_at is None:
             yield Finish(name, outcome)
-
-
-def _guardrail_stop(run: RunSnapshot, now: datetime) -> StopOrder | None:
-    """Return the order of the first guardrail that speaks; they watch until the last fault ends."""
-    if run.status not in (Status.BASELINE, Status.INJECTING) or run.watched_since is None:
-        return None
-    for guardrail in run.spec.guardrails:
-        ruling = guardrails.rule(
-            guardrail,
-            run.guardrails.get(guardrail.name, ()),
-            watched_since=run.watched_since,
-            now=now,
-            pace=run.pace,
-        )
-        if ruling.state == "breached" or (
-            ruling.state == "no_data" and guardrail.no_data == "stop"
-        ):
-            return StopOrder(
-                EndedBy.GUARDRAIL,
-                f"guardrail {guardrail.name}",
-                ruling.reason,
-                is_on_data=ruling.state == "breached",
-            )
-    return None
 
 
 def _failure(run: RunSnapshot) -> StopOrder | None:
@@ -329,7 +307,7 @@ def next_due(run: RunSnapshot, now: datetime) -> datetime | None:
     """Return when to look at the run again by itself; None for an ended run."""
     if run.status in TERMINAL:
         return None
-    moments = [now + timedelta(seconds=HEARTBEAT_S), *_silences(run)]
+    moments = [now + timedelta(seconds=HEARTBEAT_S), *watching.silences(run)]
     items: list[CallState | InjectionState] = [*run.calls.values(), *run.injections.values()]
     for item in items:
         if (
@@ -362,16 +340,5 @@ def next_due(run: RunSnapshot, now: datetime) -> datetime | None:
                 moments.append(state.started_at + _span(action.wait))
             elif state.finished_at is None and isinstance(action, Checkpoint):
                 moments.append(state.started_at + _span(action.timeout))
+        moments += watching.time_outs(run)
     return min(moment for moment in moments if moment > now)
-
-
-def _silences(run: RunSnapshot) -> Iterator[datetime]:
-    """Return when each guardrail would be blind: that happens by the passing of time alone."""
-    if run.status in (Status.BASELINE, Status.INJECTING) and run.watched_since is not None:
-        for guardrail in run.spec.guardrails:
-            yield guardrails.blind_at(
-                guardrail,
-                run.guardrails.get(guardrail.name, ()),
-                watched_since=run.watched_since,
-                pace=run.pace,
-            )

@@ -1,14 +1,22 @@
-"""When a guardrail stops a run: m of the n newest distinct samples, or no data for too long."""
+"""When a guardrail stops a run: m of the n newest distinct samples, or no data for too long.
+
+One that waits for a person when it is without data opens a checkpoint. Answered, it stays blind
+until data have come back; lost again, they open the next one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from experiments.domain.method import Guardrail
-from experiments.engine.snapshot import Pace, Sample
+from experiments.domain.rules import NO_DATA
+from experiments.engine.snapshot import ActionState, Pace, Sample
+
+CHECKPOINT_S = 600.0
+"""How long a checkpoint of a guardrail without data waits for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +78,44 @@ def rule(
             f"{(now - newest).total_seconds():.0f} s{f' ({blind})' if blind else ''}",
         )
     return Ruling("quiet")
+
+
+def checkpoint_names(guardrail: str, others: Collection[str]) -> Iterator[str]:
+    """Yield the names of a guardrail's checkpoints, in order; none is another guardrail's.
+
+    With a guardrail ``lag`` and another one ``lag-2``, the second one of ``lag`` ends in ``-3``.
+    """
+    yield f"{NO_DATA}{guardrail}"
+    number = 2
+    while True:
+        if f"{guardrail}-{number}" not in others:
+            yield f"{NO_DATA}{guardrail}-{number}"
+        number += 1
+
+
+def newest_checkpoint(
+    guardrail: str, others: Collection[str], actions: Mapping[str, ActionState]
+) -> tuple[str, ActionState | None, str]:
+    """Return the guardrail's newest checkpoint and its state (None before the first one).
+
+    The third value is the name of the one that it would open next.
+    """
+    names = checkpoint_names(guardrail, others)
+    newest, state = "", None
+    for name in names:
+        if name not in actions:
+            return newest, state, name
+        newest, state = name, actions[name]
+    raise AssertionError("names never end")
+
+
+def has_come_back(
+    guardrail: Guardrail, samples: Sequence[Sample], since: datetime, pace: Pace
+) -> bool:
+    """Return whether data came back after a checkpoint that opened ``since``.
+
+    It opened because nothing was newer than its patience; a newer sample ended that, however late
+    it was read.
+    """
+    blind_before = since - patience(guardrail, pace)
+    return any(sample.at > blind_before for sample in samples if sample.is_breach is not None)

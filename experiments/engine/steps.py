@@ -41,6 +41,14 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """Have the run wait for a person at a checkpoint that its document does not have."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """End an action that is no fault, or a fault whose removal began."""
 
@@ -64,4 +72,4 @@ class Stop:
     order: StopOrder
 
 
-Step = Move | Ask | Wake | Begin | Finish | Recover | Stop
+Step = Move | Ask | Wake | Begin | Open | Finish | Recover | Stop

@@ -19,7 +19,6 @@ from experiments.domain.spec import Experiment
 from experiments.figures.frames import LINES, Figure, frame, iso, plain
 from experiments.figures.scenes import AMBER, GREEN, SLATE, Scene, scene_of
 from experiments.models import Run
-from experiments.selectors import runs
 from experiments.services import measuring, sofar
 
 REQUESTS = "requests"
@@ -48,10 +47,10 @@ def build(run: Run, document: Experiment, name: str, now: datetime) -> Figure:
     """Return the figure of one SLI, or that of the request rates. Raises KeyError."""
     scene = scene_of(run, document, now)
     if name == REQUESTS and all(sli.name != REQUESTS for sli in document.slis):
-        series, _ = sofar.read(runs.series_of(run))
+        series, _ = sofar.read(run, document)
         return requests_figure(document, series, scene)
     sli = document.sli(name)
-    series, problems = sofar.read(runs.series_of(run, [name]))
+    series, problems = sofar.read(run, document, [name])
     baseline = _baseline(run, document, sli, series, scene)
     promise = sofar.promises(document)[name]
     return sli_figure(

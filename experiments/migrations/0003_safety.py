@@ -8,133 +8,265 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('experiments', '0002_append_only'),
+        ("experiments", "0002_append_only"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='environment',
-            name='guardrails',
-            field=models.JSONField(blank=True, default=list, help_text="Guardrails that watch every run here, beside the author's own."),
+            model_name="environment",
+            name="guardrails",
+            field=models.JSONField(
+                blank=True,
+                default=list,
+                help_text="Guardrails that watch every run here, beside the author's own.",
+            ),
         ),
         migrations.AddField(
-            model_name='injection',
-            name='by_hand_at',
+            model_name="injection",
+            name="by_hand_at",
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name='injection',
-            name='by_hand_by',
+            model_name="injection",
+            name="by_hand_by",
             field=models.CharField(blank=True, max_length=150),
         ),
         migrations.AddField(
-            model_name='injection',
-            name='by_hand_reason',
+            model_name="injection",
+            name="by_hand_reason",
             field=models.TextField(blank=True),
         ),
         migrations.AddField(
-            model_name='injection',
-            name='unchecked_since',
+            model_name="injection",
+            name="unchecked_since",
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name='run',
-            name='aliases',
+            model_name="run",
+            name="aliases",
             field=models.JSONField(default=dict),
         ),
         migrations.AddField(
-            model_name='run',
-            name='guardrails',
+            model_name="run",
+            name="guardrails",
             field=models.JSONField(default=list),
         ),
         migrations.AlterField(
-            model_name='call',
-            name='kind',
-            field=models.CharField(choices=[('check', 'check'), ('gate', 'gate'), ('watch', 'watch'), ('probe', 'probe'), ('judge', 'judge')], max_length=16),
+            model_name="call",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("check", "check"),
+                    ("gate", "gate"),
+                    ("watch", "watch"),
+                    ("probe", "probe"),
+                    ("judge", "judge"),
+                ],
+                max_length=16,
+            ),
         ),
         migrations.CreateModel(
-            name='LiveSeries',
+            name="LiveSeries",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=32, unique=True)),
-                ('kind', models.CharField(max_length=16)),
-                ('payload', models.BinaryField(null=True)),
-                ('problem', models.TextField(blank=True)),
-                ('read_at', models.DateTimeField(null=True)),
-                ('attempt_deadline', models.DateTimeField(null=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='live_series', to='experiments.connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=32, unique=True)),
+                ("kind", models.CharField(max_length=16)),
+                ("payload", models.BinaryField(null=True)),
+                ("problem", models.TextField(blank=True)),
+                ("read_at", models.DateTimeField(null=True)),
+                ("attempt_deadline", models.DateTimeField(null=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="live_series",
+                        to="experiments.connection",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='StopLink',
+            name="StopLink",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('note', models.CharField(blank=True, max_length=200)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('revoked_at', models.DateTimeField(null=True)),
-                ('last_used_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
-                ('environment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='stop_links', to='experiments.environment')),
-                ('run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='stop_links', to='experiments.run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("note", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(null=True)),
+                ("last_used_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="stop_links",
+                        to="experiments.environment",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="stop_links",
+                        to="experiments.run",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Webhook',
+            name="Webhook",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=63, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$', 'Use small letters, digits, - and _ (and no - at the ends).')])),
-                ('secrets', encrypted_fields.fields.EncryptedJSONField(default=dict)),
-                ('created_at', models.DateTimeField()),
-                ('revoked_at', models.DateTimeField(null=True)),
-                ('last_used_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
-                ('environment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='webhooks', to='experiments.environment')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=63,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$",
+                                "Use small letters, digits, - and _ (and no - at the ends).",
+                            )
+                        ],
+                    ),
+                ),
+                ("secrets", encrypted_fields.fields.EncryptedJSONField(default=dict)),
+                ("created_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(null=True)),
+                ("last_used_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="webhooks",
+                        to="experiments.environment",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Halt',
+            name="Halt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scope', models.CharField(blank=True, max_length=63)),
-                ('since', models.DateTimeField()),
-                ('actor', models.CharField(max_length=150)),
-                ('reason', models.TextField()),
-                ('lifted_at', models.DateTimeField(null=True)),
-                ('lifted_by', models.CharField(blank=True, max_length=150)),
-                ('lift_reason', models.TextField(blank=True)),
-                ('environment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='halts', to='experiments.environment')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("scope", models.CharField(blank=True, max_length=63)),
+                ("since", models.DateTimeField()),
+                ("actor", models.CharField(max_length=150)),
+                ("reason", models.TextField()),
+                ("lifted_at", models.DateTimeField(null=True)),
+                ("lifted_by", models.CharField(blank=True, max_length=150)),
+                ("lift_reason", models.TextField(blank=True)),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="halts",
+                        to="experiments.environment",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-since', '-id'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('lifted_at__isnull', True)), fields=('scope',), name='halt_once_per_scope')],
+                "ordering": ["-since", "-id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("lifted_at__isnull", True)),
+                        fields=("scope",),
+                        name="halt_once_per_scope",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Orphan',
+            name="Orphan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('token', models.CharField(max_length=63)),
-                ('targets', models.JSONField(default=list)),
-                ('by_hand', models.JSONField(default=list)),
-                ('first_seen_at', models.DateTimeField()),
-                ('last_seen_at', models.DateTimeField()),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('last_error', models.TextField(blank=True)),
-                ('gone_at', models.DateTimeField(null=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='orphans', to='experiments.connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("token", models.CharField(max_length=63)),
+                ("targets", models.JSONField(default=list)),
+                ("by_hand", models.JSONField(default=list)),
+                ("plan", models.JSONField(null=True)),
+                ("first_seen_at", models.DateTimeField()),
+                ("last_seen_at", models.DateTimeField()),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("last_error", models.TextField(blank=True)),
+                ("gone_at", models.DateTimeField(null=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="orphans",
+                        to="experiments.connection",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-first_seen_at', '-id'],
-                'constraints': [models.UniqueConstraint(fields=('connection', 'token'), name='orphan_once_per_token')],
+                "ordering": ["-first_seen_at", "-id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("connection", "token"), name="orphan_once_per_token"
+                    )
+                ],
             },
+        ),
+        migrations.AddIndex(
+            model_name="injection",
+            index=models.Index(
+                condition=models.Q(("unchecked_since__isnull", False)),
+                fields=["unchecked_since"],
+                name="injection_unchecked",
+            ),
         ),
     ]

@@ -76,7 +76,12 @@ class Injection(models.Model):
                 fields=["due_at"],
                 name="injection_may_exist",
                 condition=models.Q(phase__in=sorted(phase.value for phase in MAY_EXIST)),
-            )
+            ),
+            models.Index(
+                fields=["unchecked_since"],
+                name="injection_unchecked",
+                condition=models.Q(unchecked_since__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -90,6 +90,8 @@ class Orphan(models.Model):
     token = models.CharField(max_length=63)
     targets = models.JSONField(default=list)
     by_hand = models.JSONField(default=list)
+    plan = models.JSONField(null=True)
+    """As its backend holds it, of every target it was ever seen on; None: it holds too little."""
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from experiments.domain.method import Checkpoint, FaultAction, Wait
 from experiments.domain.spec import Experiment
 from experiments.domain.states import Status
-from experiments.models import Injection, Run
+from experiments.models import ActionRecord, Injection, Run
 from experiments.selectors import words
 
 _WIDTH = 1000.0
@@ -222,16 +222,30 @@ def gantt(run: Run, document: Experiment, now: datetime) -> Gantt | None:
             kind = "checkpoint" if isinstance(action, Checkpoint) else "wait"
             ended = record.finished_at or until
             bars = [bar(record.started_at, ended, kind, record.outcome or kind)]
-            text = f"began {words.moment(record.started_at)}"
-            text += f", ended {words.moment(record.finished_at)}" if record.finished_at else ""
+            text = _when(record)
         if run.is_live and not (record and record.finished_at):
             ghost_end = max(finish, begin)
             bars.insert(0, bar(begin, ghost_end, "planned", "planned"))
         note = action.fault if isinstance(action, FaultAction) else _kind_of(action)
         tracks.append(Track(action.name, note, tuple(bars), text))
+    tracks += [
+        Track(
+            record.name,
+            "guardrail without data",
+            (bar(record.started_at, record.finished_at or until, "checkpoint", "checkpoint"),),
+            _when(record),
+        )
+        for record in records.values()
+        if record.name not in plan
+    ]
     ticks = tuple(words.clock(span * index / (_TICKS - 1)) for index in range(_TICKS))
     place = _WIDTH * (now - start).total_seconds() / span
     return Gantt(tuple(tracks), ticks, f"{place:.1f}" if run.is_live and place < _WIDTH else "")
+
+
+def _when(record: ActionRecord) -> str:
+    text = f"began {words.moment(record.started_at)}"
+    return text + (f", ended {words.moment(record.finished_at)}" if record.finished_at else "")
 
 
 def _kind_of(action: Checkpoint | Wait) -> str:

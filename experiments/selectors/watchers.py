@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
-from experiments.domain.method import Checkpoint
+from experiments.domain.method import Checkpoint, Guardrail
 from experiments.domain.spec import Experiment
 from experiments.engine import guardrails
 from experiments.engine.snapshot import Pace, Sample
@@ -33,6 +33,22 @@ class GuardrailRow:
     reads_as: str
     newest: datetime | None
     value: str
+    is_of_environment: bool = False
+
+
+NO_DATA = {
+    "stop": "no data stops the run",
+    "ignore": "no data is ignored",
+    "checkpoint": "without data it asks a person",
+}
+
+
+def rule_of(guardrail: Guardrail) -> str:
+    """Return what the guardrail stops at, on one line."""
+    side = "above" if guardrail.above is not None else "below"
+    bound = guardrail.above if guardrail.above is not None else guardrail.below
+    shown = f"{bound:g}" if isinstance(bound, float) else bound
+    return f"{guardrail.watches} {side} {shown}, {guardrail.breaches}"
 
 
 def newest_samples(run: Run) -> dict[str, list[Reading]]:
@@ -51,12 +67,11 @@ def guardrail_rows(run: Run, document: Experiment, pace: Pace, now: datetime) ->
         return []
     samples = newest_samples(run)
     rows = []
-    for guardrail in document.guardrails:
+    written = len(document.guardrails) - len(run.guardrails)
+    for index, guardrail in enumerate(document.guardrails):
         readings = samples.get(guardrail.name, [])[-guardrail.breaches.of :]
         marks = tuple(_mark(reading.is_breach) for reading in readings)
         seen = [reading for reading in readings if reading.is_breach is not None]
-        side = "above" if guardrail.above is not None else "below"
-        bound = guardrail.above if guardrail.above is not None else guardrail.below
         ruling = guardrails.rule(
             guardrail,
             [Sample(row.at, row.value, row.is_breach, row.note) for row in readings],
@@ -68,16 +83,15 @@ def guardrail_rows(run: Run, document: Experiment, pace: Pace, now: datetime) ->
         rows.append(
             GuardrailRow(
                 name=guardrail.name,
-                rule=f"{guardrail.sli} {side} {bound}, {guardrail.breaches}",
-                no_data="no data stops the run"
-                if guardrail.no_data == "stop"
-                else "no data is ignored",
+                rule=rule_of(guardrail),
+                no_data=NO_DATA[guardrail.no_data],
                 marks=("empty",) * (guardrail.breaches.of - len(marks)) + marks,
                 text=_marks_text(marks),
                 state=state,
                 reads_as=reads_as,
                 newest=seen[-1].at if seen else None,
                 value=seen[-1].note if seen else "",
+                is_of_environment=index >= written,
             )
         )
     return rows
@@ -180,17 +194,32 @@ def checkpoint_rows(run: Run, document: Experiment | None) -> list[CheckpointRow
     if not run.is_live:
         return []
     asked = {
-        action.name: action
+        action.name: (action.checkpoint, float(action.timeout))
         for action in (document.method if document else ())
         if isinstance(action, Checkpoint)
     }
+    records = list(run.actions.all())
+    if document is not None:
+        asked |= _asked_by_guardrails(document, {record.name for record in records})
     rows = []
-    for record in run.actions.all():
+    for record in records:
         if record.kind == "checkpoint" and record.finished_at is None:
-            action = asked.get(record.name)
+            question, timeout_s = asked.get(record.name, (record.name, None))
             until = None
-            if action is not None:
-                until = record.started_at + timedelta(seconds=float(action.timeout))
-            question = action.checkpoint if action else record.name
+            if timeout_s is not None:
+                until = record.started_at + timedelta(seconds=timeout_s)
             rows.append(CheckpointRow(record.name, question, record.started_at, until))
     return rows
+
+
+def _asked_by_guardrails(document: Experiment, names: set[str]) -> dict[str, tuple[str, float]]:
+    """Return the question and the time-out of each checkpoint that a guardrail has opened."""
+    guards = {guardrail.name for guardrail in document.guardrails}
+    found: dict[str, tuple[str, float]] = {}
+    for guardrail in document.guardrails:
+        for name in guardrails.checkpoint_names(guardrail.name, guards - {guardrail.name}):
+            if name not in names:
+                break
+            question = f"{guardrail.name} sees no data of {guardrail.watches}. Go on without it?"
+            found[name] = (question, guardrails.CHECKPOINT_S)
+    return found

@@ -1,7 +1,8 @@
 """Makes the outside calls of a run that are no injection's, each claimed like a carry.
 
 ``check`` asks backends and sources whether the run can be; ``gate`` whether the system is healthy
-just before the first fault; ``watch`` feeds guardrails and charts; ``judge`` ends the run.
+just before the first fault; ``probe`` makes the probes asked throughout; ``judge`` ends the run.
+(``watch`` is a row of the same kind, looked at by ``watching`` for many runs at once.)
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from experiments.services import (
     conducting,
     gating,
     judging,
+    throughout,
     transitions,
-    watching,
 )
 from experiments.services.outcomes import Outcome
 
@@ -53,7 +54,7 @@ def _refused(run: Run, error: str) -> Outcome:
 _KINDS = {
     "check": _Kind(checking.check, 60.0, checking.commit, _refused, 2),
     "gate": _Kind(gating.gate, 60.0, gating.commit, _refused, 2),
-    "watch": _Kind(watching.watch, 30.0, watching.commit, watching.without_data, 1),
+    "probe": _Kind(throughout.probe, 60.0, throughout.commit, throughout.not_made, 1),
     "judge": _Kind(judging.judge, 120.0, judging.commit, judging.without_data, 4),
 }
 
@@ -88,7 +89,7 @@ def make(*, run_id: int, kind: str) -> None:
 
 def _commit_broken(run: Run, call: Call, attempt: int, error: str) -> None:
     """Count a failure; end a call that was to be given up and whose end cannot be kept either."""
-    if call.failures + 1 < _KINDS[call.kind].patience or call.kind == "watch":
+    if call.failures + 1 < _KINDS[call.kind].patience or call.kind == "probe":
         _commit(run, call, attempt, None, error)
         return
     Call.objects.filter(pk=call.pk, attempt=attempt, finished_at__isnull=True).update(
@@ -143,6 +144,8 @@ def _commit(run: Run, call: Call, attempt: int, outcome: Outcome | None, error: 
         mine = Call.objects.filter(pk=call.pk, attempt=attempt, finished_at__isnull=True)
         if mine.update(**changes) != 1:
             return
+        # The tick may never come to be made: the sweep finds the run then.
+        transitions.make_due(run_id=run.pk, now=now)
         if outcome is None:
             transitions.journal(
                 run=run, kind="error", message=f"{call.kind}: {error}", actor="engine", now=now

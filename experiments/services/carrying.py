@@ -24,12 +24,13 @@ from drivers.protocol import (
 from experiments import backends, queue
 from experiments.domain.states import MAY_EXIST, InjectionPhase
 from experiments.models import Injection
-from experiments.services import clock, conducting, held, removing, transitions
+from experiments.services import clock, conducting, held, observing, removing, transitions
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 15.0
-OBSERVE_EVERY_S = 2.0
+LEASE_S = 8.0
+"""A driver bounds its calls at 5 s: whoever is silent for longer is gone, or will find out late."""
+_FIRST_LOOK_S = 2.0
 _MAX_INJECT_FAILURES = 5
 _PHASE = InjectionPhase
 
@@ -133,13 +134,15 @@ def _inject(injection: Injection, attempt: int) -> None:
             handle=handle.model_dump(mode="json"),
             injected_at=now,
             recover_by=_since(injection, now) + timedelta(seconds=injection.duration_s),
-            due_at=now + timedelta(seconds=min(OBSERVE_EVERY_S, injection.duration_s)),
+            due_at=now + timedelta(seconds=min(_FIRST_LOOK_S, injection.duration_s)),
             woken_at=None,
             attempt_deadline=None,
             failures=0,
             last_error="",
         )
         if confirmed:
+            # The tick may never come to be made: the sweep finds the run then.
+            transitions.make_due(run_id=injection.run_id, now=now)
             held.journal(
                 injection,
                 "inject",
@@ -171,6 +174,7 @@ def _inject_failed(injection: Injection, attempt: int, error: DriverError) -> No
             attempt_deadline=None,
         )
         if kept:
+            transitions.make_due(run_id=injection.run_id, now=now)
             held.journal(injection, "error", f"{injection.action}: inject failed: {error}", now)
     if not kept and injection.plan is not None:
         _undo_lost_inject(injection, held.plan_of(injection), None)
@@ -214,13 +218,15 @@ def _observe(injection: Injection, attempt: int) -> None:
         **held.observed(seen, now),
         evidence=held.evidence(injection, seen),
         lost_at=_lost_at(injection, seen, now),
-        due_at=now + timedelta(seconds=OBSERVE_EVERY_S),
+        due_at=now + timedelta(seconds=observing.every_s(injection)),
         woken_at=None,
         attempt_deadline=None,
         last_error="",
     )
     if kept:
         transitions.touch(run_id=injection.run_id)
+        if seen.phase not in ("active", "pending"):
+            transitions.make_due(run_id=injection.run_id, now=now)
 
 
 def _lost_at(injection: Injection, seen: Observation, now: datetime) -> datetime | None:
@@ -231,7 +237,7 @@ def _lost_at(injection: Injection, seen: Observation, now: datetime) -> datetime
 def _not_observed(injection: Injection, attempt: int, error: str) -> None:
     held.mine(injection, attempt).update(
         last_error=error,
-        due_at=clock.now() + timedelta(seconds=OBSERVE_EVERY_S),
+        due_at=clock.now() + timedelta(seconds=observing.every_s(injection)),
         woken_at=None,
         attempt_deadline=None,
     )

@@ -15,7 +15,7 @@ from drivers.units import Duration
 from experiments import backends
 from experiments.domain.spec import Experiment, FaultAction
 from experiments.models import Claim, Connection, Injection, Run
-from experiments.services import measuring, snapshots, transitions
+from experiments.services import measuring, pacing, snapshots, transitions
 from experiments.services.outcomes import Outcome, problems_json, tell
 
 
@@ -109,7 +109,7 @@ def _overlaps(document: Experiment, planned: list[dict[str, Any]]) -> list[Probl
 def _sources(document: Experiment, connections: dict[str, Connection]) -> list[Problem]:
     """Ask each Prometheus once, and have it read every query."""
     found: list[Problem] = []
-    asked = {sli.source for sli in document.slis}
+    asked = {sli.source for sli in document.measures}
     asked |= {probe.promql.source for probe in document.probes if probe.promql}
     for alias in sorted(asked):
         try:
@@ -119,14 +119,16 @@ def _sources(document: Experiment, connections: dict[str, Connection]) -> list[P
     if any(problem.severity == "error" for problem in found):
         return found
     found += _too_fine(document, connections)
+    found += pacing.unfed(document, snapshots.pace_of(document, connections))
     for probe in document.probes:
         if probe.promql is not None:
             found += _unreadable(
                 probe.promql.query, connections[probe.promql.source], f"probes.{probe.name}"
             )
-    for sli in document.slis:
-        for query in measuring.queries(sli, 60.0):
-            found += _unreadable(query, connections[sli.source], f"slis.{sli.name}")
+    for place, measures in (("slis", document.slis), ("guardrails", document.own_measures)):
+        for sli in measures:
+            for query in measuring.queries(sli, 60.0):
+                found += _unreadable(query, connections[sli.source], f"{place}.{sli.name}")
     return found
 
 
@@ -143,7 +145,7 @@ def _too_fine(document: Experiment, connections: dict[str, Connection]) -> list[
     """Refuse bins so short that one sample would fill several of them."""
     least = snapshots.least_step(document, connections)
     step = document.timing.step
-    if step is None or not document.slis or step >= least * 0.999:
+    if step is None or not document.measures or step >= least * 0.999:
         return []
     return [
         Problem(

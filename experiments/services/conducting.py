@@ -14,19 +14,18 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 
 from experiments import queue
+from experiments.domain.errors import InvalidDocumentError
 from experiments.domain.method import Checkpoint, FaultAction, Wait
-from experiments.domain.states import LIVE, MAY_EXIST, EndedBy, InjectionPhase, Status
+from experiments.domain.states import MAY_EXIST, TERMINAL, EndedBy, InjectionPhase, Status
 from experiments.engine import blind, steps
 from experiments.engine import decide as engine
 from experiments.engine.snapshot import ActionState, CallState, RunSnapshot
 from experiments.models import ActionRecord, Call, Injection, Run
-from experiments.services import clock, snapshots, transitions
+from experiments.services import clock, shared, snapshots, transitions
 
 log = logging.getLogger(__name__)
 
 _ROUNDS = 64
-_LEASE_S = 5.0
-_SWEEP_LIMIT = 500
 _PLAIN = (Status.CHECKING, Status.BASELINE, Status.INJECTING)
 """A move to one of these changes the run's own row and nothing else."""
 
@@ -115,6 +114,8 @@ def _after(
 def _apply(run: Run, step: steps.Step, now: datetime) -> None:
     match step:
         case steps.Move(to=to, reason=reason, actor=actor, ended_by=ended_by):
+            if to in TERMINAL and run.status == Status.BASELINE:
+                _keep_measured(run, now)
             transitions.move(run=run, to=to, reason=reason, actor=actor, now=now, ended_by=ended_by)
         case steps.Ask(kind=kind):
             _, is_new = Call.objects.get_or_create(run=run, kind=kind, defaults={"due_at": now})
@@ -126,6 +127,8 @@ def _apply(run: Run, step: steps.Step, now: datetime) -> None:
             _wake_call(run, kind, now)
         case steps.Begin(action=action):
             _begin(run, action, now)
+        case steps.Open(name=name, reason=reason):
+            _open_checkpoint(run, name, reason, now)
         case steps.Finish(action=action, outcome=outcome):
             run.actions.filter(name=action, finished_at__isnull=True).update(
                 finished_at=now, outcome=outcome
@@ -146,9 +149,24 @@ def _apply(run: Run, step: steps.Step, now: datetime) -> None:
             )
 
 
+def _keep_measured(run: Run, now: datetime) -> None:
+    """Keep what was measured of a run that is never judged. The move itself matters more."""
+    try:
+        document = snapshots.spec_of(run)
+        measured = shared.of_run(run, document)
+    except (InvalidDocumentError, KeyError) as error:
+        log.warning("run %s: what was measured is not kept: %s", run.pk, error)
+        return
+    shared.keep(run, document, measured, now=now)
+
+
 def _wake_call(run: Run, kind: str, now: datetime) -> None:
     Call.objects.filter(run=run, kind=kind).update(woken_at=now)
-    lane = queue.TICKS if kind in ("watch", "judge") else queue.CONTROL
+    if kind == "watch":
+        queue.wake("watch", [run.pk], queue=queue.LOOKS)
+        return
+    # Nobody waits for a judge or a probe; a start waits for its check and its gate.
+    lane = queue.LOOKS if kind in ("judge", "probe") else queue.CONTROL
     queue.wake("make_call", run.pk, kind, queue=lane)
 
 
@@ -157,9 +175,7 @@ def _wake_carry(run: Run, action: str, now: datetime) -> None:
     if row.phase not in MAY_EXIST:
         return
     Injection.objects.filter(pk=row.pk).update(woken_at=now)
-    # A look at an active fault may wait a moment; injecting and removing may not.
-    lane = queue.TICKS if row.phase == InjectionPhase.ACTIVE else queue.CONTROL
-    queue.wake("carry", row.pk, queue=lane)
+    queue.wake("carry", row.pk)
 
 
 def _begin(run: Run, name: str, now: datetime) -> None:
@@ -183,6 +199,16 @@ def _begin(run: Run, name: str, now: datetime) -> None:
     else:
         message = f"{name}: waiting for {action.wait}"
     transitions.journal(run=run, kind="action", message=message, actor="engine", now=now)
+
+
+def _open_checkpoint(run: Run, name: str, reason: str, now: datetime) -> None:
+    _, is_new = ActionRecord.objects.get_or_create(
+        run=run, name=name, defaults={"kind": "checkpoint", "started_at": now}
+    )
+    if is_new:
+        Run.objects.filter(pk=run.pk).update(waiting_for="checkpoint")
+        message = f"{name}: waiting for a person: {reason}"
+        transitions.journal(run=run, kind="action", message=message, actor="engine", now=now)
 
 
 def _settle_waiting(run: Run) -> None:
@@ -247,47 +273,6 @@ def _begin_recovery(injection: Injection, reason: str, actor: str, now: datetime
             actor=actor,
             now=now,
         )
-
-
-def sweep() -> int:
-    """Claim the runs that are due and dispatch a tick for each. Return how many."""
-    now = clock.now()
-    live = sorted(status.value for status in LIVE)
-    with transaction.atomic():
-        due = Run.objects.filter(status__in=live, next_due__lte=now).order_by("next_due")
-        if connection.features.has_select_for_update_skip_locked:
-            due = due.select_for_update(skip_locked=True)
-        found = list(due.values_list("pk", flat=True)[:_SWEEP_LIMIT])
-        Run.objects.filter(pk__in=found).update(next_due=now + timedelta(seconds=_LEASE_S))
-        for run_id in found:
-            queue.wake("tick", run_id, queue=queue.TICKS)
-    return len(found)
-
-
-def overdue(*, grace_s: float) -> tuple[list[int], list[int]]:
-    """Return the runs and the injections that nobody has looked after for ``grace_s`` too long."""
-    before = clock.now() - timedelta(seconds=grace_s)
-    runs = Run.objects.filter(
-        status__in=sorted(status.value for status in LIVE), next_due__lte=before
-    ).order_by("next_due")[:_SWEEP_LIMIT]
-    waiting = Q(due_at__lte=before) | Q(recover_by__lte=before)
-    unclaimed = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=before)
-    injections = Injection.objects.filter(
-        waiting, unclaimed, phase__in=sorted(phase.value for phase in MAY_EXIST)
-    ).order_by("due_at")[:_SWEEP_LIMIT]
-    return list(runs.values_list("pk", flat=True)), list(injections.values_list("pk", flat=True))
-
-
-def overdue_calls(*, grace_s: float) -> list[tuple[int, str]]:
-    """Return (run, kind) of the outside calls that nobody has made for ``grace_s`` too long."""
-    now = clock.now()
-    rows = Call.objects.filter(
-        Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now),
-        run__status__in=sorted(status.value for status in LIVE),
-        finished_at__isnull=True,
-        due_at__lte=now - timedelta(seconds=grace_s),
-    ).order_by("due_at")[:_SWEEP_LIMIT]
-    return list(rows.values_list("run_id", "kind"))
 
 
 def _give_up(run_id: int, error: Exception) -> None:

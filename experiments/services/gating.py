@@ -12,6 +12,7 @@ from drivers.protocol import Problem
 from experiments.domain.method import Guardrail
 from experiments.domain.slis import Sli
 from experiments.engine import guardrails
+from experiments.engine.snapshot import Pace
 from experiments.models import Run
 from experiments.services import measuring, probing, snapshots
 from experiments.services.outcomes import Outcome, problems_json, tell
@@ -32,7 +33,7 @@ def gate(run: Run) -> Outcome:
     began = run.baseline_at.timestamp() if run.baseline_at else now
     start = min(began, end - _LEAST_STEPS * pace.step_s)
     problems: list[Problem] = []
-    for sli in document.slis:
+    for sli in document.measures:
         measured = measuring.read_series(
             sli, sources[sli.source], start=start, end=end, step_s=pace.step_s
         )
@@ -40,8 +41,8 @@ def gate(run: Run) -> Outcome:
         problems += [
             problem
             for guardrail in document.guardrails
-            if guardrail.sli == sli.name
-            for problem in _speaks(guardrail, sli, measured)
+            if document.watched(guardrail) == sli
+            for problem in _speaks(guardrail, sli, measured, now, pace)
         ]
     probes = [
         probing.probe(asked, run.environment, sources)
@@ -72,7 +73,10 @@ def _sick(sli: Sli, measured: measuring.Measured) -> list[Problem]:
         return [
             Problem(
                 message=f"no data: {reason}.",
-                hint="Is the target scraped, and is there traffic?",
+                hint="Is the target scraped? A query that gives nothing while all is well is "
+                "written with “or vector(0)”."
+                if sli.measure.kind == "value"
+                else "Is the target scraped, and is there traffic?",
                 where=sli.name,
             )
         ]
@@ -85,17 +89,26 @@ def _sick(sli: Sli, measured: measuring.Measured) -> list[Problem]:
     return found
 
 
-def _speaks(guardrail: Guardrail, sli: Sli, measured: measuring.Measured) -> list[Problem]:
+def _speaks(
+    guardrail: Guardrail, sli: Sli, measured: measuring.Measured, now: float, pace: Pace
+) -> list[Problem]:
+    """Return what the guardrail would say at once: breaches, or that it has become blind."""
     if measured.series is None:
         return []
     values = measuring.bin_values(sli, measured.series)
-    newest = values[np.isfinite(values)][-guardrail.breaches.of :]
+    present = np.isfinite(values)
+    newest = values[present][-guardrail.breaches.of :]
     edge = guardrail.above if guardrail.above is not None else guardrail.below
     bound = sli.in_unit(edge if edge is not None else 0.0)
     breaches = [value for value in newest if guardrails.is_breach(guardrail, value, bound)]
     if len(breaches) >= guardrail.breaches.count:
         shown = ", ".join(measuring.show(sli, value) for value in breaches)
         return [Problem(message=f"would stop the run at once: {shown}.", where=guardrail.name)]
+    if guardrail.no_data != "ignore" and len(newest):
+        silent_s = now - float(measured.series.times[present][-1])
+        if silent_s >= guardrails.patience(guardrail, pace).total_seconds():
+            message = f"is blind: no new data of {guardrail.watches} for {silent_s:.0f} s."
+            return [Problem(message=message, where=guardrail.name)]
     return []
 
 

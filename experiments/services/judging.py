@@ -23,8 +23,8 @@ from experiments.analysis.evidence import (
 )
 from experiments.domain.spec import Experiment
 from experiments.engine.snapshot import Pace
-from experiments.models import Injection, Run, Series
-from experiments.services import measuring, probing, snapshots, watching
+from experiments.models import Injection, Run
+from experiments.services import measuring, probing, shared, snapshots
 from experiments.services.outcomes import Outcome
 
 _LEAD_STEPS = 5
@@ -93,12 +93,11 @@ def _judge(run: Run, problem: str) -> Outcome:
     now = timezone.now()
     phases = phases_of(run, document, now)
     settle_s = SETTLE_STEPS * pace.step_s
-    stored = {row.sli: row for row in run.series.all()}
+    known = shared.of_run(run, document)
     measured: dict[str, measuring.Measured] = {}
     totals: dict[str, dict[str, Totals | None]] = {}
     for sli in document.slis:
-        row = stored.get(sli.name)
-        earlier = measuring.read_stored(row.kind, bytes(row.payload)) if row else None
+        earlier = known[sli.name].series if sli.name in known else None
         if problem or not phases:
             measured[sli.name] = measuring.Measured(earlier, problem)
             continue
@@ -221,12 +220,13 @@ def commit(run: Run, outcome: Outcome, now: datetime) -> None:
     """Keep the series, the totals, the end probes and the judgement with the run."""
     document = snapshots.spec_of(run)
     found = outcome.findings
-    stored = {row.sli: row for row in run.series.all()}
-    for sli in document.slis:
-        watching.keep(run, sli, stored.get(sli.name), found["measured"][sli.name], now)
-        Series.objects.filter(run=run, sli=sli.name).update(
-            totals=_totals_json(found["totals"].get(sli.name, {}))
-        )
+    shared.keep(
+        run,
+        document,
+        found["measured"],
+        now=now,
+        totals=lambda name: _totals_json(found["totals"].get(name, {})),
+    )
     probing.keep(run, found["probes"], "end", now)
     judgement = found["judgement"].to_json()
     pace: Pace = found["pace"]

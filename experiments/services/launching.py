@@ -7,15 +7,19 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from experiments import backends, queue
-from experiments.domain import spec
+from experiments.domain import mandatory, spec
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.domain.states import EndedBy, Status
 from experiments.models import Environment, ExperimentVersion, Run, User
-from experiments.services import clock, conducting, people, transitions
+from experiments.selectors import halting
+from experiments.services import clock, conducting, people, snapshots, transitions
 
 
 def fits(document: spec.Experiment, environment: Environment) -> list[SpecError]:
-    """Return what the environment lacks for the document: aliases, and what they are bound to."""
+    """Return what the environment lacks for the document and for its own guardrails.
+
+    That is aliases, and what they are bound to.
+    """
     bound = {
         alias.name: alias.connection for alias in environment.aliases.select_related("connection")
     }
@@ -44,7 +48,12 @@ def fits(document: spec.Experiment, environment: Environment) -> list[SpecError]
     for index, probe in enumerate(document.probes):
         if probe.promql is not None:
             need(probe.promql.source, "prometheus", ("probes", index, "promql", "source"))
-    return found
+    for index, guardrail in enumerate(document.guardrails):
+        if guardrail.promql is not None:
+            need(guardrail.source, "prometheus", ("guardrails", index, "source"))
+    sources = [name for name, each in bound.items() if each.kind == "prometheus"]
+    _, errors = mandatory.read(environment.guardrails, sources=sources)
+    return [*found, *mandatory.placed(errors)]
 
 
 def request_run(
@@ -60,12 +69,15 @@ def request_run(
 
     ``is_loss_accepted``: the person knows that a fault of the document cannot be undone. Raises
     InvalidDocumentError when the document and the environment do not fit, or when a loss was not
-    accepted, and PermissionDenied.
+    accepted, or while runs are halted, and PermissionDenied.
     """
     people.require(user, "launch_run", "launch runs")
     known = Run.objects.filter(requested_by=user, idempotency_key=idempotency_key).first()
     if known is not None:
         return known
+    halted = halting.active(environment)
+    if halted is not None:
+        raise InvalidDocumentError([SpecError(("environment",), halting.refusal(halted))])
     declared = version.document.get("parameters") or {}
     values = {
         **{name: value for name, value in environment.parameters.items() if name in declared},
@@ -86,6 +98,8 @@ def request_run(
                 version=version,
                 environment=environment,
                 parameters=frozen,
+                aliases=snapshots.aliases_of(environment),
+                guardrails=environment.guardrails,
                 requested_by=user,
                 requested_at=now,
                 status_since=now,
@@ -144,7 +158,10 @@ def answer_checkpoint(*, run: Run, name: str, user: User) -> bool:
             name=name, kind="checkpoint", finished_at__isnull=True
         ).update(finished_at=now, outcome=f"answered by {user.username}")
         if answered:
-            Run.objects.filter(pk=run.pk).update(next_due=now, waiting_for="")
+            still = run.actions.filter(kind="checkpoint", finished_at__isnull=True).exists()
+            Run.objects.filter(pk=run.pk).update(
+                next_due=now, waiting_for="checkpoint" if still else ""
+            )
             transitions.journal(
                 run=run,
                 kind="checkpoint",

@@ -16,12 +16,13 @@ from pydantic import ValidationError
 from drivers.protocol import Document, DriverError, FaultParams, FaultRequest, Problem, Target
 from experiments import backends
 from experiments.analysis.gate import LEAST_BINS
-from experiments.domain import parameters, presets, spec
+from experiments.domain import mandatory, parameters, presets, spec
 from experiments.domain.errors import Path, SpecError
 from experiments.domain.presets import PresetError
+from experiments.engine.snapshot import Pace
 from experiments.models import Claim, Connection, Environment
-from experiments.selectors import schedule, words
-from experiments.services import authoring, judging, launching, snapshots
+from experiments.selectors import schedule, watchers, words
+from experiments.services import authoring, judging, launching, pacing, snapshots
 
 _TOKEN = "cw-preview"  # noqa: S105  the token of no injection
 
@@ -57,6 +58,16 @@ class ActionPreview:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardrailPreview:
+    """One guardrail that would watch the run, and whose it is."""
+
+    name: str
+    rule: str
+    no_data: str
+    is_of_environment: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """All that is known of a draft."""
 
@@ -65,6 +76,7 @@ class Preview:
     actions: tuple[ActionPreview, ...]
     warnings: tuple[Problem, ...]
     lacks: tuple[SpecError, ...]
+    guardrails: tuple[GuardrailPreview, ...] = ()
     notes: tuple[str, ...] = ()
     environment: Environment | None = None
     was_asked: bool = False
@@ -108,7 +120,8 @@ def preview(
         errors=parsed.errors + asked.errors,
         schedule=planned,
         actions=tuple(_actions(resolved, environment, connections, reach=reach)),
-        warnings=tuple(_too_short(document, planned, connections, environment)),
+        warnings=tuple(_warnings(document, planned, connections, environment)),
+        guardrails=tuple(_guardrails(document, environment)),
         lacks=tuple(launching.fits(document, environment)) if document and environment else (),
         notes=asked.notes,
         environment=environment,
@@ -224,18 +237,49 @@ def dead_man(model: type[FaultParams]) -> str:
     return f"The backend removes it by itself after {words.length(model.dead_man_s)}."
 
 
-def _too_short(
+def _guardrails(
+    document: spec.Experiment | None, environment: Environment | None
+) -> Iterable[GuardrailPreview]:
+    """Yield the guardrails that would watch: the document's, then those of the environment."""
+    if document is None:
+        return
+    watched = _watched(document, environment)
+    for index, each in enumerate(watched.guardrails):
+        yield GuardrailPreview(
+            each.name,
+            watchers.rule_of(each),
+            watchers.NO_DATA[each.no_data],
+            index >= len(document.guardrails),
+        )
+
+
+def _watched(document: spec.Experiment, environment: Environment | None) -> spec.Experiment:
+    """Return the document as a run of it would have it, as far as the environment can be read."""
+    own, _ = mandatory.read(environment.guardrails if environment else [])
+    return mandatory.added(document, own)
+
+
+def _warnings(
     document: spec.Experiment | None,
     planned: schedule.Schedule | None,
     connections: dict[str, Connection],
     environment: Environment | None,
 ) -> Iterable[Problem]:
+    """Yield why the run could not be judged, and which guardrails would be slower than they say."""
+    if document is None or (environment is None and document.timing.step is None):
+        return
+    watched = _watched(document, environment)
+    pace = snapshots.pace_of(watched, connections)
+    yield from _too_short(document, planned, pace)
+    yield from pacing.unfed(watched, pace)
+
+
+def _too_short(
+    document: spec.Experiment, planned: schedule.Schedule | None, pace: Pace
+) -> Iterable[Problem]:
     """Warn where baseline or fault phase are too short for the data gate at this step."""
-    if document is None or planned is None or not document.slis:
+    if planned is None or not document.slis:
         return
-    if environment is None and document.timing.step is None:
-        return
-    pace = snapshots.pace_of(document, connections)
     for what, where, seconds, needed, dropped in (
         ("baseline", "timing.baseline", planned.watched_s, LEAST_BINS["baseline"], 0),
         ("fault phase", "method", planned.fault_s, LEAST_BINS["fault"], judging.SETTLE_STEPS),
@@ -305,6 +349,10 @@ def _queries(resolved: Mapping[str, Any]) -> Iterable[tuple[Path, str, str]]:
         if isinstance(check, Mapping) and isinstance(check.get("query"), str):
             source = str(check.get("source") or "metrics")
             yield ("probes", index, "promql", "query"), source, check["query"]
+    for index, guardrail in _mappings(resolved.get("guardrails")):
+        query = guardrail.get("promql")
+        if isinstance(query, str) and query.strip():
+            yield ("guardrails", index, "promql"), str(guardrail.get("source") or "metrics"), query
 
 
 def _mappings(found: Any) -> Iterable[tuple[int, Mapping[str, Any]]]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import regex
 
 from drivers.protocol import DriverError
 from experiments import backends
+from experiments.backends import HttpAnswer
+from experiments.domain import jsonpath
 from experiments.domain.method import Probe, Tolerance
 from experiments.models import Connection, Environment, Reading, Run
 from experiments.services import transitions
 
 _MATCH_WITHIN_S = 1.0
+_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ def _http(asked: Probe, environment: Environment) -> Probed:
     except DriverError as error:
         # An unreachable service fails its probe; a refused host was never asked.
         return Probed(asked.name, False if error.retryable else None, str(error))
-    missed = _missed(asked.tolerance, status=answer.status, text=answer.text)
+    missed = _missed_of(asked.tolerance, answer)
     took = f"{answer.status} in {answer.elapsed_s * 1000:.0f} ms"
     return Probed(asked.name, not missed, f"{took}{': ' if missed else ''}{missed}")
 
@@ -61,34 +66,75 @@ def _promql(asked: Probe, sources: dict[str, Connection]) -> Probed:
     if not rows or math.isnan(rows[0].value):
         return Probed(asked.name, None, f"{asked.promql.query} returned nothing")
     value = rows[0].value
-    missed = _missed(asked.tolerance, value=value, text=f"{value:g}")
+    missed = "; ".join(_missed(asked.tolerance, f"{value:g}", value))
     return Probed(asked.name, not missed, f"{value:g}{': ' if missed else ''}{missed}", value)
 
 
-def _missed(
-    tolerance: Tolerance, *, text: str, status: int | None = None, value: float | None = None
-) -> str:
-    """Return which tolerance was missed, in words; empty when all were met."""
+def _missed_of(tolerance: Tolerance, answer: HttpAnswer) -> str:
+    """Return which tolerance an answer missed, in words; empty when all were met.
+
+    Without a JSONPath the whole answer is what is compared; with one, every value it selects.
+    """
+    missed = _wrong_status(tolerance, answer.status)
+    if tolerance.jsonpath is None:
+        return "; ".join([*missed, *_missed(tolerance, answer.text)])
+    if answer.is_truncated:
+        return "; ".join([*missed, "the answer is too long to be read as JSON"])
+    try:
+        found = jsonpath.select(tolerance.jsonpath, answer.text)
+    except jsonpath.SelectError as error:
+        return "; ".join([*missed, str(error)])
+    if not found:
+        missed.append(f"nothing is at {tolerance.jsonpath}")
+    for value in found:
+        wrong = _missed(tolerance, _as_text(value), value)
+        if wrong:
+            missed.append(f"{tolerance.jsonpath} is {_short(_as_text(value))}: {', '.join(wrong)}")
+            break
+    return "; ".join(missed)
+
+
+def _wrong_status(tolerance: Tolerance, status: int) -> list[str]:
+    if tolerance.status is None:
+        return []
+    allowed = tolerance.status if isinstance(tolerance.status, tuple) else (tolerance.status,)
+    is_allowed = status in allowed
+    return [] if is_allowed else [f"the status must be {' or '.join(map(str, allowed))}"]
+
+
+def _as_text(value: Any) -> str:
+    """Return a value of JSON as texts are compared: a text as it is, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _missed(tolerance: Tolerance, text: str, value: Any = None) -> list[str]:
+    """Return which bounds a text missed, or the number or the value of JSON that it stands for."""
     missed: list[str] = []
-    if tolerance.status is not None:
-        allowed = tolerance.status if isinstance(tolerance.status, tuple) else (tolerance.status,)
-        if status not in allowed:
-            missed.append(f"the status must be {' or '.join(map(str, allowed))}")
-    number = value
+    number = _number(value, text)
     if number is None and (tolerance.min is not None or tolerance.max is not None):
-        try:
-            number = float(text.strip())
-        except ValueError:
-            missed.append("the answer is not a number")
+        missed.append("is not a number")
     if number is not None and tolerance.min is not None and number < tolerance.min:
         missed.append(f"must be at least {tolerance.min:g}")
     if number is not None and tolerance.max is not None and number > tolerance.max:
         missed.append(f"must be at most {tolerance.max:g}")
     if tolerance.equals is not None and not _equal(tolerance.equals, text, value):
-        missed.append(f"must equal {tolerance.equals}")
+        missed.append(f"must equal {_as_text(tolerance.equals)}")
     if tolerance.regex is not None:
         missed += _unmatched(tolerance.regex, text)
-    return "; ".join(missed)
+    return missed
+
+
+def _number(value: Any, text: str) -> float | None:
+    """Return the number; None for what is none. True and false of JSON are none."""
+    try:
+        number = float(text.strip() if value is None or isinstance(value, str) else value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if isinstance(value, bool) or math.isnan(number) else number
 
 
 def _unmatched(pattern: str, text: str) -> list[str]:
@@ -103,9 +149,12 @@ def _unmatched(pattern: str, text: str) -> list[str]:
     return [] if found else [f"must match {pattern}"]
 
 
-def _equal(wanted: str | float, text: str, value: float | None) -> bool:
-    if value is not None and isinstance(wanted, int | float):
-        return math.isclose(value, wanted, rel_tol=1e-9)
+def _equal(wanted: bool | str | float, text: str, value: Any) -> bool:
+    if isinstance(wanted, bool):
+        return text.strip() == _as_text(wanted)
+    number = _number(value, text)
+    if isinstance(wanted, int | float) and number is not None:
+        return math.isclose(number, wanted, rel_tol=1e-9)
     return text.strip() == str(wanted).strip()
 
 

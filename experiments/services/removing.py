@@ -6,6 +6,8 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import IntegrityError, transaction
+
 from drivers.protocol import DriverError, Observation
 from experiments import backends
 from experiments.domain.states import SETTLED, InjectionPhase
@@ -63,6 +65,7 @@ def recover(injection: Injection, attempt: int) -> None:
         if is_settled:
             message = f"{injection.action}: is gone, as read back"
             held.journal(injection, "recovered", f"{message}. {seen.message}".strip(" ."), now)
+            transitions.make_due(run_id=injection.run_id, now=now)
             release_claims(injection=injection, now=now)
         elif reads == 1:
             message = "is gone, but an unanswered call may yet take effect: it is read again"
@@ -113,10 +116,33 @@ def release_claims(*, injection: Injection, now: datetime) -> None:
     """Release what the injection held, unless another action of the run still needs it."""
     others: set[str] = set()
     for row in Injection.objects.filter(run_id=injection.run_id).exclude(pk=injection.pk):
-        if row.phase not in SETTLED:
+        # What a person removed by hand holds its claims until its backend says that it is gone.
+        if row.phase not in SETTLED or row.unchecked_since is not None:
             others |= set(row.claims)
     Claim.objects.filter(
         run_id=injection.run_id,
         key__in=set(injection.claims) - others,
         released_at__isnull=True,
     ).update(released_at=now)
+
+
+def retake_claims(*, injection: Injection, now: datetime) -> None:
+    """Hold again what a fault that came back holds; tell of what another run holds by now.
+
+    To be called while its run is held.
+    """
+    ours = Claim.objects.filter(run_id=injection.run_id, released_at__isnull=True)
+    missing = set(injection.claims) - set(ours.values_list("key", flat=True))
+    taken: set[str] = set()
+    for key in sorted(missing):
+        try:
+            with transaction.atomic():
+                Claim.objects.create(key=key, run_id=injection.run_id, reserved_at=now)
+        except IntegrityError:
+            taken.add(key)
+    if missing - taken:
+        keys = ", ".join(sorted(missing - taken))
+        held.journal(injection, "recover", f"{injection.action}: holds {keys} again", now)
+    for claim in Claim.objects.filter(key__in=taken, released_at__isnull=True):
+        message = f"{injection.action}: {claim.key} is held by run {claim.run_id} by now"
+        held.journal(injection, "error", message, now)

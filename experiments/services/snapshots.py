@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from experiments import backends
-from experiments.domain import spec
-from experiments.domain.states import EndedBy, InjectionPhase, Status
+from experiments.domain import mandatory, spec
+from experiments.domain.errors import InvalidDocumentError
+from experiments.domain.states import BEFORE_FAULTS, EndedBy, InjectionPhase, Status
 from experiments.engine.blind import BlindSnapshot
 from experiments.engine.snapshot import (
     ActionState,
@@ -19,49 +21,72 @@ from experiments.engine.snapshot import (
     Sample,
     StopOrder,
 )
-from experiments.models import Connection, ExperimentVersion, Run
+from experiments.models import Connection, Environment, ExperimentVersion, Run
+from experiments.selectors import halting
 
 _SCRAPES_PER_STEP = 5
 _FLUSHES_PER_STEP = 2
 """design: a window of at least five scrapes and two flushes of the source."""
 
 
-@lru_cache(maxsize=256)
-def _parse(version_id: int, saved_at: str, values: str) -> spec.Experiment:
+@lru_cache(maxsize=1024)
+def _parse(version_id: int, saved_at: str, values: str, guardrails: str) -> spec.Experiment:
     del saved_at  # part of the key: an id may be given again after a restored backup
     document = ExperimentVersion.objects.values_list("document", flat=True).get(pk=version_id)
     parsed = spec.parse(document, faults=backends.faults(), values=json.loads(values))
-    return parsed.or_raise()
+    own, errors = mandatory.read(json.loads(guardrails))
+    if errors:
+        raise InvalidDocumentError(mandatory.placed(errors))
+    return mandatory.added(parsed.or_raise(), own)
 
 
 def spec_of(run: Run) -> spec.Experiment:
-    """Return the run's document, its parameters' values written in. Raises InvalidDocumentError."""
+    """Return the run's document: parameters written in, its environment's guardrails behind its own.
+
+    Raises InvalidDocumentError.
+    """
     values = json.dumps(run.parameters, sort_keys=True)
-    return _parse(run.version_id, run.version.created_at.isoformat(), values)
+    guardrails = json.dumps(run.guardrails, sort_keys=True)
+    return _parse(run.version_id, run.version.created_at.isoformat(), values, guardrails)
 
 
 def sources_of(run: Run) -> dict[str, Connection]:
-    """Return the environment's connections by alias."""
-    aliases = run.environment.aliases.select_related("connection")
-    return {alias.name: alias.connection for alias in aliases}
+    """Return the run's connections by alias, as its environment had them when it was requested."""
+    return sources_of_all([run])[run.pk]
+
+
+def sources_of_all(runs: Iterable[Run]) -> dict[int, dict[str, Connection]]:
+    """Return the connections of several runs, by run and alias, in one query."""
+    # A run requested by an earlier version of ChaosWeb has none of its own.
+    aliases = {run.pk: run.aliases or aliases_of(run.environment) for run in runs}
+    known = Connection.objects.in_bulk({pk for bound in aliases.values() for pk in bound.values()})
+    return {
+        run: {name: known[pk] for name, pk in bound.items() if pk in known}
+        for run, bound in aliases.items()
+    }
+
+
+def aliases_of(environment: Environment) -> dict[str, int]:
+    """Return the ids of the environment's connections by alias."""
+    return dict(environment.aliases.values_list("name", "connection_id"))
 
 
 def _intervals(
-    document: spec.Experiment, connections: dict[str, Connection]
+    document: spec.Experiment, connections: Mapping[str, Connection]
 ) -> tuple[float, float]:
-    sources = [connections[sli.source] for sli in document.slis if sli.source in connections]
+    sources = [connections[sli.source] for sli in document.measures if sli.source in connections]
     scrape = max((source.scrape_interval_s for source in sources), default=1.0)
     flush = max((source.flush_interval_s for source in sources), default=1.0)
     return scrape, flush
 
 
-def least_step(document: spec.Experiment, connections: dict[str, Connection]) -> float:
+def least_step(document: spec.Experiment, connections: Mapping[str, Connection]) -> float:
     """Return the shortest step, in seconds, that the document's sources can fill."""
     scrape, flush = _intervals(document, connections)
     return max(_SCRAPES_PER_STEP * scrape, _FLUSHES_PER_STEP * flush)
 
 
-def pace_of(document: spec.Experiment, connections: dict[str, Connection]) -> Pace:
+def pace_of(document: spec.Experiment, connections: Mapping[str, Connection]) -> Pace:
     """Return the run's step and how often its sources advance, in seconds."""
     step = document.timing.step
     return Pace(
@@ -80,7 +105,7 @@ def load(run: Run) -> RunSnapshot:
         spec=document,
         status_since=run.status_since,
         injecting_at=run.injecting_at,
-        stop=_stop(run) if run.stop_requested_at else None,
+        stop=_stop(run) if run.stop_requested_at else _halted(run),
         actions={
             record.name: ActionState(record.started_at, record.finished_at)
             for record in run.actions.all()
@@ -108,6 +133,14 @@ def load_blind(run: Run) -> BlindSnapshot:
 def _stop(run: Run) -> StopOrder:
     ended_by = EndedBy(run.stop_ended_by)
     return StopOrder(ended_by, run.stop_actor, run.stop_reason, run.is_stopped_on_data)
+
+
+def _halted(run: Run) -> StopOrder | None:
+    """Return the order of a halt that was committed while the run was being requested."""
+    if run.status not in BEFORE_FAULTS:
+        return None
+    halt = halting.active(run.environment)
+    return StopOrder(EndedBy.HALT, halt.actor, halting.stop_reason(halt)) if halt else None
 
 
 def _injection(row: Any) -> InjectionState:

@@ -12,8 +12,8 @@ from experiments.analysis.judgement import PhaseValue
 from experiments.domain.spec import Experiment
 from experiments.engine.snapshot import Pace
 from experiments.models import Run
-from experiments.models import Series as Stored
-from experiments.services import judging, measuring, snapshots
+from experiments.selectors import runs
+from experiments.services import judging, measuring, shared, snapshots
 
 _NOTHING = PhaseValue(None, 0)
 
@@ -52,11 +52,16 @@ def phases_of(run: Run, document: Experiment, now: datetime) -> tuple[Phase, ...
     return found
 
 
-def read(rows: Iterable[Stored]) -> tuple[dict[str, Series], dict[str, str]]:
-    """Return the stored series by SLI, and what is wrong with those that lack one."""
+def read(
+    run: Run, document: Experiment, names: Iterable[str] | None = None
+) -> tuple[dict[str, Series], dict[str, str]]:
+    """Return the series by SLI, and what is wrong with those that lack one.
+
+    An ended run has series of its own; a live one shares them with all who watch the same.
+    """
     found: dict[str, Series] = {}
     problems: dict[str, str] = {}
-    for row in rows:
+    for row in runs.series_of(run, names):
         try:
             found[row.sli] = measuring.read_stored(row.kind, bytes(row.payload))
         except ValueError as error:
@@ -64,6 +69,13 @@ def read(rows: Iterable[Stored]) -> tuple[dict[str, Series], dict[str, str]]:
         else:
             if row.problem and not len(found[row.sli].times):
                 problems[row.sli] = row.problem
+    if not run.is_live:
+        return found, problems
+    for name, seen in shared.of_run(run, document, names).items():
+        if name not in found and seen.series is not None:
+            found[name] = seen.series
+        if seen.problem and not (name in found and len(found[name].times)):
+            problems[name] = seen.problem
     return found, problems
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -85,7 +85,11 @@ def move(
             if run.injections.filter(phase__in=[phase.value for phase in MAY_EXIST]).exists():
                 raise LostRaceError(f"run {run.pk} cannot end: a fault of it may be live")
             calls.update(finished_at=now)
-            Claim.objects.filter(run=run, released_at__isnull=True).update(released_at=now)
+            # What a person removed by hand stays held until its backend says that it is gone.
+            unchecked = run.injections.filter(unchecked_since__isnull=False)
+            kept = {key for row in unchecked for key in row.claims}
+            held = Claim.objects.filter(run=run, released_at__isnull=True)
+            held.exclude(key__in=kept).update(released_at=now)
     run.refresh_from_db()
 
 
@@ -124,9 +128,28 @@ def holding(*, run_id: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def holding_all(run_ids: Iterable[int]) -> Iterator[None]:
+    """Hold several runs for one transaction, always in the order of their ids."""
+    with transaction.atomic():
+        rows = Run.objects.select_for_update().filter(pk__in=list(run_ids)).order_by("pk")
+        list(rows.values_list("pk", flat=True))
+        yield
+
+
 def touch(*, run_id: int) -> None:
     """Let open pages of the run know that something visible has changed."""
-    Run.objects.filter(pk=run_id).update(page_version=F("page_version") + 1)
+    touch_all([run_id])
+
+
+def touch_all(run_ids: Iterable[int]) -> None:
+    """Let open pages of the runs know that something visible has changed."""
+    Run.objects.filter(pk__in=list(run_ids)).update(page_version=F("page_version") + 1)
+
+
+def make_due(*, run_id: int, now: datetime) -> None:
+    """Have the run looked at by the next sweep, whatever becomes of whoever calls this."""
+    Run.objects.filter(pk=run_id, next_due__gt=now).update(next_due=now)
 
 
 def order_stop(

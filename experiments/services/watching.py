@@ -1,165 +1,262 @@
-"""Feeds guardrails and live charts while a run goes on: one read of each SLI for both."""
+"""Feeds guardrails and live charts while runs go on: many runs at once, one read of each measure.
+
+A look commits each guardrail's new samples. It decides nothing: a run whose guardrail speaks is
+made due, and its tick decides.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
-from django.utils import timezone
+from django.db import transaction
+from django.db.models import F, Max, Q
 
-from drivers.protocol import DriverError
-from experiments.analysis.series import Series as Bins
+from experiments import queue
+from experiments.analysis.series import Floats
+from experiments.domain.errors import InvalidDocumentError
+from experiments.domain.method import Guardrail
 from experiments.domain.slis import Sli
 from experiments.domain.spec import Experiment
+from experiments.domain.states import LIVE, Status
 from experiments.engine import guardrails
-from experiments.engine.snapshot import Pace
-from experiments.models import Reading, Run, Series
-from experiments.services import measuring, probing, snapshots, transitions
-from experiments.services.outcomes import Outcome
+from experiments.engine.snapshot import Pace, Sample
+from experiments.models import Call, Reading, Run
+from experiments.services import clock, locking, measuring, shared, snapshots, transitions
 
-_LEAD_STEPS = 2
-_LEAST_EVERY_S = 1.0
+log = logging.getLogger(__name__)
+
+LEASE_S = 30.0
+REWAKE_S = 2.0
+_LIVE = sorted(status.value for status in LIVE)
+_GUARDED = (Status.BASELINE, Status.INJECTING)
 
 
-def watch(run: Run) -> Outcome:
-    """Read the newest bins of every SLI and make the probes that are due. Never raises.
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    run: Run
+    document: Experiment
+    pace: Pace
+    needs: list[shared.Need]
 
-    A source that does not answer is asked once in a round: its SLIs go without data.
+    @property
+    def every_s(self) -> float:
+        return shared.every_of(self.document, self.pace.step_s)
+
+    def need(self, guardrail: Guardrail) -> shared.Need:
+        """Return what the guardrail watches; the needs are in the order of the measures."""
+        count = len(self.document.slis)
+        if guardrail.promql is None:
+            return next(need for need in self.needs[:count] if need.sli.name == guardrail.sli)
+        return next(need for need in self.needs[count:] if need.sli.name == guardrail.name)
+
+
+def due(*, now: datetime, grace_s: float = 0.0, limit: int = 2000) -> list[int]:
+    """Return the runs whose look is due and nobody has been asked for, the longest waiting first.
+
+    Those that are returned count as asked for; after a while they are returned again.
     """
-    document = snapshots.spec_of(run)
-    sources = snapshots.sources_of(run)
-    pace = snapshots.pace_of(document, sources)
-    end = timezone.now().timestamp() - pace.scrape_s
-    stored = {row.sli: row for row in run.series.all()}
-    silent: dict[str, str] = {}
-    measured: dict[str, measuring.Measured] = {}
-    for sli in document.slis:
-        if sli.source in silent:
-            measured[sli.name] = measuring.Measured(None, silent[sli.source])
-            continue
-        earlier = _stored(stored.get(sli.name))
-        start = _start(run, earlier, pace)
+    before = now - timedelta(seconds=grace_s)
+    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    unasked = (
+        Q(woken_at__isnull=True)
+        | Q(woken_at__lt=F("due_at"))
+        | Q(woken_at__lte=now - timedelta(seconds=REWAKE_S))
+    )
+    with transaction.atomic():
+        rows = locking.skip_locked(
+            Call.objects.filter(
+                free, unasked, kind="watch", finished_at__isnull=True, due_at__lte=before
+            )
+        )
+        found = list(rows.order_by("due_at").values_list("pk", "run_id")[:limit])
+        Call.objects.filter(pk__in=[pk for pk, _ in found]).update(woken_at=now)
+    return [run_id for _, run_id in found]
+
+
+def watch(*, run_ids: Iterable[int]) -> int:
+    """Look at the runs that are due and claimed by nobody. Return how many were."""
+    now = clock.now()
+    lease = now + timedelta(seconds=LEASE_S)
+    claimed = _claim(list(run_ids), now, lease)
+    if not claimed:
+        return 0
+    try:
+        watched = _load(claimed)
+        measured = shared.read(need for each in watched for need in each.needs)
+        _commit(watched, measured, lease)
+    finally:
+        # Whatever could not be looked at is free again, and looked at in its turn.
+        Call.objects.filter(pk__in=claimed, attempt_deadline=lease).update(
+            attempt_deadline=None, due_at=clock.now() + timedelta(seconds=REWAKE_S)
+        )
+    return len(claimed)
+
+
+def _claim(run_ids: list[int], now: datetime, lease: datetime) -> list[int]:
+    """Claim the runs' looks for as long as the lease; its moment says whose they are."""
+    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    with transaction.atomic():
+        rows = locking.skip_locked(
+            Call.objects.filter(
+                free,
+                run_id__in=run_ids,
+                kind="watch",
+                finished_at__isnull=True,
+                due_at__lte=now,
+                run__status__in=_LIVE,
+            )
+        )
+        found = list(rows.values_list("pk", flat=True))
+        Call.objects.filter(pk__in=found).update(
+            attempt=F("attempt") + 1, attempt_deadline=lease, woken_at=now
+        )
+    return found
+
+
+def _load(claimed: list[int]) -> list[_Watched]:
+    runs = list(
+        Run.objects.filter(calls__in=claimed)
+        .select_related("version", "environment")
+        .defer("version__document", "version__text", "judgement")
+    )
+    sources = snapshots.sources_of_all(runs)
+    found = []
+    for run in runs:
         try:
-            measured[sli.name] = measuring.read_series(
-                sli, sources[sli.source], start=start, end=end, step_s=pace.step_s
+            document = snapshots.spec_of(run)
+            pace = snapshots.pace_of(document, sources[run.pk])
+            needs = shared.needs_of(run, document, sources[run.pk])
+        except (InvalidDocumentError, KeyError) as error:
+            # Its tick ends it: here it only must not keep the others from being looked at.
+            log.warning("run %s cannot be watched: %s", run.pk, error)
+        else:
+            found.append(_Watched(run, document, pace, needs))
+    return found
+
+
+def _commit(
+    watched: list[_Watched], measured: Mapping[str, measuring.Measured], lease: datetime
+) -> None:
+    newest = _newest([each.run.pk for each in watched])
+    values: dict[str, Floats] = {}
+    readings: list[Reading] = []
+    speaking: list[int] = []
+    moment = clock.now()
+    for each in list(watched):
+        try:
+            rows, speaks = _look(each, measured, values, newest, moment)
+        except Exception:  # one broken run must never keep the others from being looked at
+            log.exception("run %s cannot be watched", each.run.pk)
+            watched.remove(each)
+            continue
+        readings += rows
+        if speaks:
+            speaking.append(each.run.pk)
+    ids = [each.run.pk for each in watched]
+    with transitions.holding_all(ids):
+        now = clock.now()
+        Reading.objects.filter(run_id__in=ids, kind="guardrail", is_breach__isnull=True).delete()
+        Reading.objects.bulk_create(readings, ignore_conflicts=True)
+        by_interval: dict[float, list[int]] = {}
+        for each in watched:
+            by_interval.setdefault(each.every_s, []).append(each.run.pk)
+        for every_s, pks in by_interval.items():
+            Call.objects.filter(run_id__in=pks, kind="watch", attempt_deadline=lease).update(
+                due_at=now + timedelta(seconds=every_s), attempt_deadline=None, failures=0, error=""
             )
-        except DriverError as error:
-            silent[sli.source] = str(error)
-            measured[sli.name] = measuring.Measured(None, str(error))
-    probes = [
-        probing.probe(asked, run.environment, sources)
-        for asked in document.probes
-        if "throughout" in asked.at and _probe_due(run, asked.name, float(asked.every))
+        transitions.touch_all(ids)
+        for run_id in speaking:
+            transitions.make_due(run_id=run_id, now=now)
+            queue.wake("tick", run_id)
+
+
+def _newest(ids: list[int]) -> dict[tuple[int, str], datetime]:
+    """Return when the newest sample with data of each run's guardrails was."""
+    rows = (
+        Reading.objects.filter(run_id__in=ids, kind="guardrail", is_breach__isnull=False)
+        .order_by()
+        .values_list("run_id", "name")
+        .annotate(at=Max("at"))
+    )
+    return {(run_id, name): at for run_id, name, at in rows}
+
+
+def _look(
+    each: _Watched,
+    measured: Mapping[str, measuring.Measured],
+    values: dict[str, Floats],
+    newest: Mapping[tuple[int, str], datetime],
+    now: datetime,
+) -> tuple[list[Reading], bool]:
+    """Return the run's new samples, and whether one of its guardrails speaks."""
+    run = each.run
+    since = run.baseline_at or now
+    found: list[Reading] = []
+    speaks = False
+    for guardrail in each.document.guardrails:
+        need = each.need(guardrail)
+        sli, key = need.sli, need.key
+        seen = measured[key]
+        last = newest.get((run.pk, guardrail.name), since)
+        samples: list[Sample] = []
+        if seen.series is not None:
+            if key not in values:
+                values[key] = measuring.bin_values(sli, seen.series)
+            bins = seen.series.times, values[key]
+            samples = _samples(guardrail, sli, bins, since=since, last=last)
+        found += [
+            Reading(
+                run=run,
+                kind="guardrail",
+                name=guardrail.name,
+                at=sample.at,
+                value=sample.value,
+                is_breach=sample.is_breach,
+                note=sample.note,
+            )
+            for sample in samples
+            if sample.at > last
+        ]
+        if seen.problem:
+            found.append(
+                Reading(run=run, kind="guardrail", name=guardrail.name, at=now, note=seen.problem)
+            )
+        ruling = guardrails.rule(guardrail, samples, watched_since=since, now=now, pace=each.pace)
+        speaks |= ruling.state == "breached"
+        speaks |= ruling.state == "no_data" and guardrail.no_data != "ignore"
+    is_on_duty = run.status in _GUARDED and run.stop_requested_at is None
+    # A run that waits for a person may go on by itself once data have come back.
+    return found, is_on_duty and (speaks or run.waiting_for == "checkpoint")
+
+
+def _samples(
+    guardrail: Guardrail,
+    sli: Sli,
+    bins: tuple[Floats, Floats],
+    *,
+    since: datetime,
+    last: datetime,
+) -> list[Sample]:
+    """Return a sample for each bin with data that is new, and for as many as a ruling needs.
+
+    A bin read twice is one sample; those from before the baseline are none.
+    """
+    times, values = bins
+    edge = guardrail.above if guardrail.above is not None else guardrail.below
+    bound = sli.in_unit(edge if edge is not None else 0.0)
+    counted = np.flatnonzero(np.isfinite(values) & (times > since.timestamp()))
+    fresh = int(np.count_nonzero(times[counted] > last.timestamp()))
+    counted = counted[-max(fresh, guardrail.breaches.of) :]
+    return [
+        Sample(
+            datetime.fromtimestamp(float(at), UTC),
+            float(value),
+            guardrails.is_breach(guardrail, float(value), bound),
+            measuring.show(sli, float(value)),
+        )
+        for at, value in zip(times[counted], values[counted], strict=True)
     ]
-    return Outcome(
-        is_ok=True,
-        reason="",
-        again_s=_every(document, pace),
-        findings={"measured": measured, "probes": probes},
-    )
-
-
-def without_data(run: Run, error: str) -> Outcome:
-    """Return a round that read nothing, so that the next one comes in time."""
-    document = snapshots.spec_of(run)
-    pace = snapshots.pace_of(document, snapshots.sources_of(run))
-    measured = {sli.name: measuring.Measured(None, error) for sli in document.slis}
-    findings = {"measured": measured, "probes": []}
-    return Outcome(is_ok=False, reason=error, again_s=_every(document, pace), findings=findings)
-
-
-def _every(document: Experiment, pace: Pace) -> float:
-    wanted = [pace.step_s, *(float(guardrail.every) for guardrail in document.guardrails)]
-    wanted += [float(p.every) for p in document.probes if "throughout" in p.at]
-    return max(_LEAST_EVERY_S, min(wanted))
-
-
-def _stored(row: Series | None) -> Bins | None:
-    return None if row is None else measuring.read_stored(row.kind, bytes(row.payload))
-
-
-def _start(run: Run, earlier: Bins | None, pace: Pace) -> float:
-    if earlier is not None and len(earlier.times):
-        return float(earlier.times[-1]) - _LEAD_STEPS * pace.step_s
-    since = run.baseline_at or run.requested_at
-    return since.timestamp() - _LEAD_STEPS * pace.step_s
-
-
-def _probe_due(run: Run, name: str, every_s: float) -> bool:
-    newest = run.readings.filter(kind="probe_throughout", name=name).order_by("-at").first()
-    return newest is None or timezone.now() - newest.at >= timedelta(seconds=every_s * 0.9)
-
-
-def commit(run: Run, outcome: Outcome, now: datetime) -> None:
-    """Merge the bins into the run's series and write each guardrail's new samples."""
-    document = snapshots.spec_of(run)
-    measured: dict[str, measuring.Measured] = outcome.findings["measured"]
-    stored = {row.sli: row for row in run.series.all()}
-    for sli in document.slis:
-        keep(run, sli, stored.get(sli.name), measured[sli.name], now)
-    _guardrail_readings(run, document, measured, now)
-    probing.keep(run, outcome.findings["probes"], "throughout", now)
-    transitions.touch(run_id=run.pk)
-
-
-def keep(
-    run: Run, sli: Sli, row: Series | None, measured: measuring.Measured, now: datetime
-) -> None:
-    """Merge what was read into the stored series of the SLI."""
-    series: Any = measured.series
-    if series is None:
-        if row is not None:
-            Series.objects.filter(pk=row.pk).update(problem=measured.problem)
-        return
-    earlier: Any = _stored(row)
-    if earlier is not None and earlier.step_s == series.step_s:
-        series = earlier.merge(series)
-    step_s = series.step_s
-    Series.objects.update_or_create(
-        run=run,
-        sli=sli.name,
-        defaults={
-            "kind": sli.measure.kind,
-            "payload": series.to_bytes(),
-            "problem": measured.problem,
-            "queries": list(measuring.queries(sli, step_s)),
-            "updated_at": now,
-        },
-    )
-
-
-def _guardrail_readings(
-    run: Run, document: Experiment, measured: dict[str, measuring.Measured], now: datetime
-) -> None:
-    """Write one reading for each new bin: a bin read twice is one sample."""
-    since = (run.baseline_at or now).timestamp()
-    for guardrail in document.guardrails:
-        sli = document.sli(guardrail.sli)
-        found = measured[sli.name]
-        rows: list[Reading] = []
-        if found.series is not None:
-            values = measuring.bin_values(sli, found.series)
-            edge = guardrail.above if guardrail.above is not None else guardrail.below
-            bound = sli.in_unit(edge if edge is not None else 0.0)
-            for at, value in zip(found.series.times, values, strict=True):
-                if at > since and np.isfinite(value):
-                    rows.append(
-                        Reading(
-                            run=run,
-                            kind="guardrail",
-                            name=guardrail.name,
-                            at=datetime.fromtimestamp(float(at), UTC),
-                            value=float(value),
-                            is_breach=guardrails.is_breach(guardrail, float(value), bound),
-                            note=measuring.show(sli, float(value)),
-                        )
-                    )
-        Reading.objects.bulk_create(rows, ignore_conflicts=True)
-        if found.problem:
-            Reading.objects.filter(
-                run=run, kind="guardrail", name=guardrail.name, is_breach__isnull=True
-            ).delete()
-            Reading.objects.create(
-                run=run, kind="guardrail", name=guardrail.name, at=now, note=found.problem
-            )

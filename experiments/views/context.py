@@ -1,4 +1,4 @@
-"""What every page shows: whether a fault is live, and who is signed in."""
+"""What every page shows: whether a fault is live, what is halted, and who is signed in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from experiments.models import User
-from experiments.selectors import overview
+from experiments.selectors import halting, overview
 from experiments.services import people
 
 
@@ -19,5 +19,6 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
         return {}
     return {
         "live_faults": SimpleLazyObject(overview.places),
+        "active_halts": SimpleLazyObject(halting.all_active),
         "user_role": SimpleLazyObject(lambda: people.role_of(request.user)),  # type: ignore[arg-type]
     }

@@ -13,7 +13,7 @@ from experiments.domain.spec import Experiment
 from experiments.domain.states import LIVE, Status
 from experiments.figures import REQUESTS
 from experiments.models import Run
-from experiments.selectors import evidence, ledger, runs, sli_table, timeline, watchers, words
+from experiments.selectors import evidence, ledger, sli_table, timeline, watchers, words
 from experiments.services import faults, snapshots, sofar
 
 _BUSY = "every 2s"
@@ -117,7 +117,7 @@ def _measured(run: Run, document: Experiment, now: datetime) -> dict[str, Any]:
     if judged:
         rows = sli_table.judged_rows(judged, document, promised)
     else:
-        series, problems = sofar.read(runs.series_of(run))
+        series, problems = sofar.read(run, document)
         seen = sofar.slis(
             run,
             document,

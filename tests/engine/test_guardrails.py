@@ -64,9 +64,9 @@ def test_patience_covers_the_lag_and_three_looks_or_two_steps():
 
 
 def test_silence_speaks_only_after_the_patience():
-    assert ruling(now=22).state == "quiet"
-    assert ruling(now=22.1).state == "no_data"
-    assert ruling(False, now=5 + 22).state == "quiet"
+    assert ruling(now=21.9).state == "quiet"
+    assert ruling(now=22).state == "no_data"
+    assert ruling(False, now=5 + 21.9).state == "quiet"
     late = ruling(False, now=5 + 23)
     assert late.state == "no_data"
     assert late.reason == "g: no new data of load for 23 s"

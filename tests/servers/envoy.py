@@ -165,7 +165,9 @@ def bootstrap(
 class RunningEnvoy:
     """One Envoy process. Its ports stay the same over ``restart``."""
 
-    def __init__(self, config: dict[str, Any], *, unix_admin: bool = False) -> None:
+    def __init__(
+        self, config: dict[str, Any], *, unix_admin: bool = False, admin_port: int = 0
+    ) -> None:
         path = binary()
         assert path is not None, "no envoy binary"
         self._binary = path
@@ -178,7 +180,7 @@ class RunningEnvoy:
             address: dict[str, Any] = {"pipe": {"path": self.socket}}
         else:
             self.socket = None
-            port = free_ports(1)[0]
+            port = admin_port or free_ports(1)[0]
             self.admin = f"127.0.0.1:{port}"
             address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
         self._config = self._folder / "bootstrap.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import tempfile
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -149,12 +150,70 @@ def prometheus(
                 raise AssertionError((home / "log").read_text()[-2000:])
 
 
+class RunningPrometheus:
+    """A Prometheus that may be killed and stopped: its port and its data stay the same."""
+
+    def __init__(
+        self, port: int, scrape_configs: Sequence[Mapping[str, Any]], scrape_interval_s: float
+    ) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._port = port
+        self._folder = tempfile.TemporaryDirectory(prefix="prometheus-")
+        self._home = Path(self._folder.name)
+        interval = f"{round(scrape_interval_s * 1000)}ms"
+        config = {
+            "global": {"scrape_interval": interval, "scrape_timeout": interval},
+            "scrape_configs": list(scrape_configs),
+        }
+        (self._home / "prometheus.yml").write_text(json.dumps(config))
+        (self._home / "tsdb").mkdir()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        assert _is_ready(self.url, self.process), (self._home / "log").read_text()[-2000:]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._folder.cleanup()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """Return the running process."""
+        assert self._process is not None, "not started"
+        return self._process
+
+    def start(self) -> None:
+        """Start it; it answers a moment later."""
+        self._process = _launch(self._home, self._port)
+
+    def kill(self) -> None:
+        """Kill it without a word, also when it is paused."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """Make it hang."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+
 def _start(home: Path) -> tuple[str, subprocess.Popen[bytes]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    return f"http://127.0.0.1:{port}", _launch(home, port)
+
+
+def _launch(home: Path, port: int) -> subprocess.Popen[bytes]:
     with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [
                 "prometheus",
                 f"--config.file={home}/prometheus.yml",
@@ -164,7 +223,6 @@ def _start(home: Path) -> tuple[str, subprocess.Popen[bytes]]:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    return f"http://127.0.0.1:{port}", process
 
 
 def _is_ready(url: str, process: subprocess.Popen[bytes]) -> bool:

@@ -144,7 +144,7 @@ def test_a_watch_that_breaks_stops_nothing_by_itself_but_its_guardrail_does(
 ):
     run = start(alice, environment, watched())
     pump.run_until(run, "injecting")
-    monkeypatch.setattr(watching, "_start", broken)
+    monkeypatch.setattr(watching, "_look", broken)
     pump.run_until(run, *ENDED)
     assert (run.status, run.ended_by) == ("stopped", "guardrail")
 

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.domain.states import Status
 from experiments.models import Claim
-from experiments.services import conducting, launching
+from experiments.services import conducting, launching, sweeping
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,11 +126,11 @@ def test_the_sweep_dispatches_only_runs_that_are_due(alice, environment, pump):
     raw = document(timing={"baseline": "1h", "settle": "0s"})
     run = start(alice, environment, raw)
     pump.drain()
-    assert conducting.sweep() == 0
+    assert sweeping.sweep() == 0
     run.refresh_from_db()
     pump.let_pass((run.next_due - pump.now()).total_seconds())
-    assert conducting.sweep() == 1
-    assert list(pump.waiting) == [("tick", (run.pk,))]
-    assert conducting.sweep() == 0, "its lease has not run out"
+    assert sweeping.sweep() == 1
+    assert ("tick_all", ([run.pk],)) in pump.waiting
+    assert sweeping.sweep() == 0, "its lease has not run out"
     pump.let_pass(5)
-    assert conducting.sweep() == 1, "nobody took it: it is dispatched again"
+    assert sweeping.sweep() == 1, "nobody took it: it is dispatched again"

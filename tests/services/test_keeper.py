@@ -11,7 +11,15 @@ from django.db import InterfaceError, OperationalError
 
 from drivers.fake import FakeDriver, Step
 from experiments import backends, keeper
-from experiments.services import carrying, checking, conducting, held, launching, reconciling
+from experiments.services import (
+    carrying,
+    checking,
+    conducting,
+    held,
+    launching,
+    reconciling,
+    sweeping,
+)
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,8 +68,7 @@ def test_an_unreadable_database_is_survived(pump, monkeypatch):
     def absent(*, grace_s):
         raise OperationalError("gone")
 
-    monkeypatch.setattr(conducting, "overdue", absent)
-    monkeypatch.setattr(conducting, "overdue_calls", absent)
+    monkeypatch.setattr(sweeping, "overdue_runs", absent)
     assert keeper.run_once(reconcile=True) == 0
 
 
@@ -112,16 +119,21 @@ def test_a_hung_removal_keeps_nobody_from_the_others(alice, environment, pump, m
     assert [run.injections.get().phase for run in runs] == ["recovered", "recovered"]
 
 
-def test_the_loops_begin_and_end_with_their_process(monkeypatch, settings):
+def test_the_loop_begins_and_ends_with_its_process(monkeypatch, settings):
     settings.KEEPER_EVERY_S = 0.001
-    kept, followed = threading.Event(), threading.Event()
-    monkeypatch.setattr(keeper, "keep", kept.set)
-    monkeypatch.setattr(keeper, "follow", lambda *, reconcile: followed.set())
+    kept, ticked = threading.Event(), threading.Event()
+
+    def overdue_runs(*, grace_s):
+        kept.set()
+        return [1]
+
+    monkeypatch.setattr(sweeping, "overdue_runs", overdue_runs)
+    monkeypatch.setattr(conducting, "tick", lambda *, run_id: ticked.set())
     keeper.Keeper.start()
     keeper.Keeper.start()
     try:
         assert kept.wait(20)
-        assert followed.wait(20)
+        assert ticked.wait(20)
     finally:
         keeper.Keeper.stop()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("keeper")]
@@ -185,8 +197,7 @@ def test_a_round_that_fails_does_not_end_the_keeper(monkeypatch):
         raise InterfaceError("the connection is gone")
 
     monkeypatch.setattr(settings, "KEEPER_EVERY_S", 0.01)
-    monkeypatch.setattr(conducting, "overdue", fail)
-    monkeypatch.setattr(conducting, "overdue_calls", fail)
+    monkeypatch.setattr(sweeping, "overdue_runs", fail)
     keeper.Keeper.start()
     try:
         assert ended.wait(30), "one error ended the loop"

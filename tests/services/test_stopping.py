@@ -6,7 +6,7 @@ import pytest
 
 from experiments.domain.states import EndedBy
 from experiments.models import Claim
-from experiments.services import clock, conducting, launching, transitions
+from experiments.services import clock, conducting, launching, sweeping, transitions
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -119,7 +119,7 @@ def test_a_run_that_is_being_judged_cannot_be_stopped_any_more(alice, environmen
     pump.drain()
     for _ in range(100):
         pump.let_pass(1)
-        conducting.sweep()
+        sweeping.sweep()
         while pump.waiting:
             pump.step()
             run.refresh_from_db()

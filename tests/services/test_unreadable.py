@@ -7,7 +7,7 @@ from django.db import OperationalError
 
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.models import Claim
-from experiments.services import conducting, launching, snapshots
+from experiments.services import conducting, launching, snapshots, sweeping
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,7 +63,7 @@ def test_it_ends_while_it_is_being_judged(alice, environment, pump, control, spo
     while run.status != "judging":
         if not pump.waiting:
             pump.let_pass(1)
-            conducting.sweep()
+            sweeping.sweep()
         else:
             pump.step()
         run.refresh_from_db()

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from demo import application, roster
-from demo.processes import Process, Supervisor
+from demo.processes import Process, Supervisor, log_says
 from demo.roster import ROOT
 from demo.settings import HOST, free_ports
 
@@ -26,13 +26,23 @@ _TAIL = 6_000
 
 
 class Stack:
-    """Run Valkey, web server, both workers and beat while the context is open.
+    """Run Valkey, web server, workers and beat while the context is open.
 
-    Every process has a supervisor of its own, so that the death of one ends no other.
+    Every process has a supervisor of its own, so that the death of one ends no other. There are
+    ``controls`` control workers: ``control``, ``control-2`` and so on. ``agent`` is the module that
+    ``ask`` talks to.
     """
 
-    def __init__(self, workdir: Path, *, database_url: str = "") -> None:
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        database_url: str = "",
+        controls: int = 1,
+        agent: str = "tests.system.agent",
+    ) -> None:
         self.workdir = workdir
+        self._agent_module = agent
         config = free_ports()
         password = secrets.token_urlsafe(12)
         redis_url = f"redis://:{password}@{HOST}:{config.valkey_port}/0"
@@ -41,7 +51,9 @@ class Stack:
             self.env["DATABASE_URL"] = database_url
         self.web_url = self.env["BASE_URL"]
         sandbox = roster.processes(config, workdir / "sandbox", valkey_password=password)
-        own = application.processes(config, workdir, self.env)
+        own = list(application.processes(config, workdir, self.env))
+        control = next(each for each in own if each.name == "control")
+        own += [_another(control, number) for number in range(2, controls + 1)]
         valkey = next(each for each in sandbox if each.name == "valkey")
         self._processes = {
             each.name: dataclasses.replace(each, needs=()) for each in (valkey, *own)
@@ -124,8 +136,20 @@ class Stack:
     def pause(self, name: str) -> None:
         """Make the process hang: its connections stay open, nothing answers."""
         pid = self.pid(name)
-        os.kill(pid, signal.SIGSTOP)
+        # All of its group: gunicorn's worker is a child that would go on without its parent.
+        os.killpg(pid, signal.SIGSTOP)
         self._paused.add(pid)
+
+    def resume(self, name: str) -> None:
+        """Let a process that hangs go on."""
+        pid = self.pid(name)
+        os.killpg(pid, signal.SIGCONT)
+        self._paused.discard(pid)
+
+    def launch(self, name: str) -> None:
+        """Start a process that does not run, without waiting until it is ready."""
+        assert not self.is_alive(name), f"{name} runs"
+        self._launch(self._processes[name])
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Have the agent do something; return its answer. Raises AssertionError with its words."""
@@ -152,7 +176,7 @@ class Stack:
     def _open_agent(self) -> None:
         log = (self.workdir / "agent.log").open("ab")
         self._agent = subprocess.Popen(
-            [sys.executable, "-m", "tests.system.agent"],
+            [sys.executable, "-m", self._agent_module],
             env=self.env,
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -163,6 +187,10 @@ class Stack:
         log.close()
 
     def _launch(self, process: Process) -> float:
+        if process.log.exists():
+            # What the last one said is kept; the next one's readiness is read from a new log.
+            number = len(list(process.log.parent.glob(f"{process.log.name}.*"))) + 1
+            process.log.rename(process.log.with_name(f"{process.log.name}.{number}"))
         supervisor = Supervisor()
         # Its readiness is asked for afterwards, so that several start at once.
         supervisor.start([dataclasses.replace(process, ready=None)])
@@ -179,8 +207,18 @@ class Stack:
     def _resume_all(self) -> None:
         for pid in self._paused:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+                os.killpg(pid, signal.SIGCONT)
         self._paused.clear()
+
+
+def _another(worker: Process, number: int) -> Process:
+    """Return the same worker under another name."""
+    name = f"{worker.name}-{number}"
+    log = worker.log.with_name(f"{name}.log")
+    argv = tuple(f"{name}@%h" if each == f"{worker.name}@%h" else each for each in worker.argv)
+    return dataclasses.replace(
+        worker, name=name, argv=argv, log=log, ready=log_says(log, " ready.")
+    )
 
 
 def _rest(processes: list[Process]) -> list[Process]:

@@ -13,13 +13,13 @@ from tests.system.stack import Stack
 class Web:
     """One session; requests share a kept connection. Thread-safe."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, timeout_s: float = 20) -> None:
         token = secrets.token_hex(16)
         self._client = httpx.Client(
             base_url=stack.web_url,
             cookies=stack.ask("session") | {"csrftoken": token},
             headers={"X-CSRFToken": token, "Referer": stack.web_url},
-            timeout=20,
+            timeout=timeout_s,
             trust_env=False,
         )
 

@@ -1,0 +1,170 @@
+"""Observes live faults, many at once: a fault that is as it should be costs a row's update.
+
+A fault that is not is left to a carry of its own, which knows what to do about drift.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from drivers.protocol import DriverError, Observation
+from experiments import backends, queue
+from experiments.domain.states import InjectionPhase
+from experiments.models import Injection
+from experiments.services import clock, held, locking, transitions
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 15.0
+REWAKE_S = 2.0
+_ROUND_S = 6.0
+_LEAST_EVERY_S = 2.0
+_MOST_EVERY_S = 30.0
+_LOOKS_PER_FAULT = 60
+_ACTIVE = InjectionPhase.ACTIVE.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    row: Injection
+    observation: Observation | None
+    error: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        return self.observation is not None and self.observation.phase in ("active", "pending")
+
+
+def every_s(injection: Injection) -> float:
+    """Return how often, in seconds, the fault is observed: about sixty times, every 2 to 30 s."""
+    wanted = injection.duration_s / _LOOKS_PER_FAULT
+    return min(_MOST_EVERY_S, max(_LEAST_EVERY_S, wanted))
+
+
+def due(*, now: datetime, grace_s: float = 0.0, limit: int = 2000) -> dict[int, list[int]]:
+    """Return the live faults that nobody has been asked to observe, by connection.
+
+    Those that are returned count as asked for; after a while they are returned again.
+    """
+    before = now - timedelta(seconds=grace_s)
+    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    unasked = (
+        Q(woken_at__isnull=True)
+        | Q(woken_at__lt=F("due_at"))
+        | Q(woken_at__lte=now - timedelta(seconds=REWAKE_S))
+    )
+    found: dict[int, list[int]] = {}
+    with transaction.atomic():
+        rows = locking.skip_locked(
+            Injection.objects.filter(free, unasked, phase=_ACTIVE, due_at__lte=before)
+        )
+        asked = list(rows.order_by("due_at").values_list("pk", "connection_id")[:limit])
+        Injection.objects.filter(pk__in=[pk for pk, _ in asked]).update(woken_at=now)
+    for pk, where in asked:
+        found.setdefault(where, []).append(pk)
+    return found
+
+
+def observe(*, injection_ids: Iterable[int]) -> int:
+    """Observe the faults that are due and claimed by nobody. Return how many were."""
+    now = clock.now()
+    lease = now + timedelta(seconds=LEASE_S)
+    rows = _claim(list(injection_ids), now, lease)
+    silent: dict[int, str] = {}
+    seen: list[_Seen] = []
+    ends_at = time.monotonic() + _ROUND_S
+    try:
+        for row in rows:
+            # What is left when backends are slow is free again, and comes in its turn.
+            if time.monotonic() < ends_at:
+                seen.append(_observe(row, silent))
+        _commit(seen, lease)
+    finally:
+        Injection.objects.filter(
+            pk__in=[row.pk for row in rows], phase=_ACTIVE, attempt_deadline=lease
+        ).update(attempt_deadline=None, due_at=clock.now())
+    return len(rows)
+
+
+def _claim(ids: list[int], now: datetime, lease: datetime) -> list[Injection]:
+    """Claim the faults for as long as the lease; its moment says whose they are."""
+    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    with transaction.atomic():
+        rows = locking.skip_locked(
+            Injection.objects.filter(free, pk__in=ids, phase=_ACTIVE, due_at__lte=now)
+        )
+        found = list(rows.select_related("connection"))
+        Injection.objects.filter(pk__in=[row.pk for row in found]).update(
+            attempt=F("attempt") + 1, attempt_deadline=lease
+        )
+    return found
+
+
+def _observe(row: Injection, silent: dict[int, str]) -> _Seen:
+    """Observe one fault. A connection that does not answer is asked once in a round."""
+    if row.connection_id in silent:
+        return _Seen(row, None, silent[row.connection_id])
+    try:
+        driver = backends.driver(row.connection)
+        return _Seen(row, driver.observe(held.plan_of(row), held.handle_of(row)))
+    except DriverError as error:
+        if error.retryable:
+            silent[row.connection_id] = str(error)
+        return _Seen(row, None, str(error))
+    except Exception as error:
+        log.exception("injection %s cannot be observed", row.token)
+        return _Seen(row, None, f"{type(error).__name__}: {error}")
+
+
+def _commit(seen: list[_Seen], lease: datetime) -> None:
+    moved: set[int] = set()
+    same: dict[float, list[int]] = {}
+    with transitions.holding_all({each.row.run_id for each in seen}):
+        now = clock.now()
+        for each in seen:
+            row = each.row
+            if each.observation is not None and not each.is_well:
+                _hand_over(row, lease, now)
+                continue
+            changes = _changes(each, now)
+            if not changes:
+                same.setdefault(every_s(row), []).append(row.pk)
+                continue
+            moved.add(row.run_id)
+            due_at = now + timedelta(seconds=every_s(row))
+            _held([row.pk], lease).update(**changes, due_at=due_at, attempt_deadline=None)
+        for wait_s, pks in same.items():
+            _held(pks, lease).update(
+                observed_at=now, due_at=now + timedelta(seconds=wait_s), attempt_deadline=None
+            )
+        transitions.touch_all(moved)
+
+
+def _held(pks: list[int], lease: datetime) -> Any:
+    return Injection.objects.filter(pk__in=pks, phase=_ACTIVE, attempt_deadline=lease)
+
+
+def _changes(each: _Seen, now: datetime) -> dict[str, Any]:
+    """Return what is new about the fault; empty when it is as it was."""
+    row = each.row
+    if each.observation is None:
+        return {"last_error": each.error}
+    found = held.observed(each.observation, now)
+    if found["observation"] == row.observation and not row.last_error:
+        return {}
+    return {**found, "evidence": held.evidence(row, each.observation), "last_error": ""}
+
+
+def _hand_over(row: Injection, lease: datetime, now: datetime) -> None:
+    """Have a fault that is lost or failed looked at by a carry, which reacts to drift."""
+    freed = _held([row.pk], lease).update(attempt_deadline=None, due_at=now, woken_at=now)
+    if freed:
+        queue.wake("carry", row.pk)
