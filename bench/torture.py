@@ -31,7 +31,7 @@ from bench import machine, torture_readings, torture_world
 from bench.torture_audit import Found, audit
 from bench.torture_blows import Blows, Servers
 from bench.torture_plan import BRIEF, LONG, Lengths, schedule
-from bench.torture_runs import People, Watch
+from bench.torture_runs import People, Watch, stop_all
 
 SETTLED_WITHIN_S = 300.0
 """By when every run must have ended: an unanswered inject is read again for two minutes."""
@@ -91,6 +91,9 @@ def _torture(asked: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], l
             blows.heal()
             healed = time.monotonic()
             gone_home = people.wait(60)
+            if asked.brief:
+                # Whoever lost a check or a judge waits for its lease of a minute or two otherwise.
+                stop_all(servers.stack, [run["id"] for run in watch.fresh()])
             stuck = _settle(watch, _BRIEFLY_S if asked.brief else SETTLED_WITHIN_S, asked.brief)
             settled_s = time.monotonic() - healed
             watch.stop()
@@ -165,9 +168,8 @@ def _settle(watch: Watch, within_s: float, is_brief: bool) -> list[int]:
     that lies ahead, is not stuck.
     """
     deadline = time.monotonic() + within_s
-    time.sleep(2)
     while True:
-        stuck = [run["id"] for run in watch.live() if not (is_brief and _only_waits(run))]
+        stuck = [run["id"] for run in watch.fresh() if not (is_brief and _only_waits(run))]
         if not stuck or time.monotonic() > deadline:
             print(file=sys.stderr)
             return stuck

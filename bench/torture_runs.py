@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -157,6 +158,13 @@ class Watch:
         """Return the live runs as last read."""
         return self._live
 
+    def fresh(self) -> list[dict[str, Any]]:
+        """Return the live runs as a look that begins now reads them."""
+        since = time.monotonic()
+        with self._changed:
+            self._changed.wait_for(lambda: self._read_at > since)
+            return self._live
+
     def has_ended(self, run: int, since: float) -> bool:
         """Return whether the run was seen ended by a look that began after ``since``."""
         with self._changed:
@@ -225,7 +233,7 @@ class People:
                 except Exception as error:  # noqa: BLE001 (told in the end, and a failure)
                     self.broken.append(f"{type(error).__name__}: {error}")
                     return
-                time.sleep(chance.uniform(0, 1.5))
+                self.is_enough.wait(chance.uniform(0, 1.5))
 
     def _next(self) -> _Drawn | None:
         """Draw a slot, mostly one that nobody has, with a flavour and an idempotency key."""
@@ -249,13 +257,13 @@ class People:
             self._taken.add(slot)
         try:
             name = f"{slot.name}-{flavour}"
-            answer = self._insist(lambda: web.start(name, ENVIRONMENT, key))
+            answer = insist(partial(web.start, name, ENVIRONMENT, key))
             run = int(answer["id"])
             began = time.monotonic()
             if flavour == STOPPED:
-                time.sleep(chance.uniform(0, 8))
-                self._insist(lambda: web.stop(run))
-            while not self._watch.has_ended(run, began):
+                self.is_enough.wait(chance.uniform(0, 8))
+                insist(partial(web.stop, run))
+            while not (self.is_enough.is_set() or self._watch.has_ended(run, began)):
                 if time.monotonic() > began + _LEAVE_AFTER_S:
                     if is_ours:
                         self._left[run] = slot
@@ -266,16 +274,24 @@ class People:
                 with self._lock:
                     self._taken.discard(slot)
 
-    def _insist(self, ask: Callable[[], httpx.Response]) -> dict[str, Any]:
-        """Ask until there is an answer. Raises AssertionError for one that blames the asker."""
-        while True:
-            try:
-                answer = ask()
-            except httpx.TransportError:
-                time.sleep(0.5)
-                continue
-            if answer.status_code < 300:
-                found: dict[str, Any] = answer.json()
-                return found
-            assert answer.status_code >= 500, f"{answer.status_code}: {answer.text}"
+
+def insist(ask: Callable[[], httpx.Response]) -> dict[str, Any]:
+    """Ask until there is an answer. Raises AssertionError for one that blames the asker."""
+    while True:
+        try:
+            answer = ask()
+        except httpx.TransportError:
             time.sleep(0.5)
+            continue
+        if answer.status_code < 300:
+            found: dict[str, Any] = answer.json()
+            return found
+        assert answer.status_code >= 500, f"{answer.status_code}: {answer.text}"
+        time.sleep(0.5)
+
+
+def stop_all(stack: Stack, runs: list[int]) -> None:
+    """Stop the runs, as a person would."""
+    with Web(stack) as web:
+        for run in runs:
+            insist(partial(web.stop, run))

@@ -23,6 +23,11 @@ BASE_URL = env.text("BASE_URL", "http://localhost:8000")
 # Secrets of connections at rest. Keys may be listed newest first: old ones still decrypt.
 SALT_KEY = [key for key in env.secret("CHAOSWEB_FIELD_KEY", SECRET_KEY).split(",") if key]
 
+# What Prometheus shows to read /metrics; without it nobody may, unless DEBUG is on.
+METRICS_TOKEN = env.secret("METRICS_TOKEN", "")
+if METRICS_TOKEN and (len(METRICS_TOKEN) < 20 or not METRICS_TOKEN.isascii()):
+    raise ImproperlyConfigured("METRICS_TOKEN must be at least 20 ASCII characters.")
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -122,6 +127,8 @@ WHITENOISE_USE_FINDERS = not HASHED_STATIC
 
 HTTPS = env.flag("HTTPS", default=False)
 SECURE_SSL_REDIRECT = HTTPS
+# Prometheus asks the process itself, behind the proxy that speaks TLS, and carries its own token.
+SECURE_REDIRECT_EXEMPT = [r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS

@@ -31,7 +31,8 @@ def item(key: str, kind: str = "", *, catalogue: Catalogue, fault: str = "") -> 
     if key == "method":
         return _action(kind or "fault", catalogue, fault)
     if key == "guardrails":
-        return {"name": "", "sli": "", "above": "", "breaches": "3 of 5", "every": "5s"}
+        watched = {"promql": "", "unit": ""} if kind == "promql" else {"sli": ""}
+        return {"name": "", **watched, "above": "", "breaches": "3 of 5", "every": "5s"}
     if key == "probes":
         own: dict[str, Any] = {"url": ""} if kind != "promql" else {"query": ""}
         name = "promql" if kind == "promql" else "http"

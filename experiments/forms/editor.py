@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -306,6 +307,8 @@ def reading(leaf: Leaf, text: str, values: Mapping[str, Any]) -> str:
     name = parameters.REFERENCE.fullmatch(text)
     if name:
         return f"stands for {values[name[1]]}" if name[1] in values else ""
+    if leaf.key == "breaches":
+        return _breaches(text)
     if leaf.reads == "quantity" and not text.endswith(("ms", "us", "µs", "s", "m", "h")):
         return ""
     unit = Duration if leaf.reads == "quantity" or leaf.key == "timing-step" else None
@@ -318,6 +321,15 @@ def reading(leaf: Leaf, text: str, values: Mapping[str, Any]) -> str:
         return ""
     said = _seconds(float(value)) if unit is Duration else str(value)
     return "" if said.replace(" ", "") == text.replace(" ", "") else f"reads as {said}"
+
+
+def _breaches(text: str) -> str:
+    count = re.fullmatch(r"([1-9]\d*)(?:\s*of\s*([1-9]\d*))?", text)
+    if count is None:
+        return ""
+    if count[2] in (None, count[1]):
+        return "reads as each reading" if count[1] == "1" else f"reads as {count[1]} in a row"
+    return f"reads as {count[1]} of the newest {count[2]} readings"
 
 
 def _seconds(seconds: float) -> str:

@@ -40,6 +40,17 @@ class Kinds:
     """Kinds whose field is a mapping: it is written even while it is empty."""
     detail: str = ""
     """The field whose value decides which fields ``with`` has."""
+    partners: tuple[str, ...] = ()
+    """Fields that leave the document when the row becomes one of another kind."""
+    is_added_once: bool = False
+    """One button adds a row; its kind is chosen there."""
+
+    @property
+    def adders(self) -> tuple[tuple[str, str], ...]:
+        """Return the kind and the words of each button that adds a row."""
+        if self.is_added_once or not self.choices:
+            return (("", self.noun),)
+        return tuple((kind, kind) for kind, _ in self.choices)
 
     def of(self, item: Any) -> str:
         """Return the kind of an item of the document; empty when it has none."""
@@ -74,7 +85,14 @@ METHOD = Kinds(
     ),
     detail="fault",
 )
-GUARDRAILS = Kinds("guardrails", "Guardrails", "guardrail")
+GUARDRAILS = Kinds(
+    "guardrails",
+    "Guardrails",
+    "guardrail",
+    (("sli", "an SLI of this experiment"), ("promql", "PromQL of its own")),
+    partners=("source", "unit"),
+    is_added_once=True,
+)
 PROBES = Kinds(
     "probes",
     "Probes",

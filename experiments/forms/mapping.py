@@ -87,7 +87,7 @@ def item_of(fields: Fields, kinds: Kinds, number: str, catalogue: Catalogue) -> 
     kind, shape = shape_of_row(fields, kinds, number, catalogue)
     item = copy.deepcopy(content)
     if kind != was:
-        for other, _ in kinds.choices:
+        for other in (*(each for each, _ in kinds.choices), *kinds.partners):
             item.pop(other, None)
     changed = kinds.detail and kind == kinds.detail
     if kind != was or (changed and scalar(content.get(kind)) != fields.get(prefix + kind, "")):

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.domain.presets import PRESETS
 from experiments.forms import faults as fault_fields
+from experiments.forms import guards
 from experiments.forms.compounds import margin, start
 from experiments.forms.kinds import METHOD, PROBES, SLIS, Catalogue, Kinds, Shape
 from experiments.forms.leaves import Leaf
@@ -36,7 +37,9 @@ def shape_of(
         return _sli(kind, detail, given)
     if key == "method":
         return _action(kind, detail, catalogue, given)
-    return {"guardrails": _GUARDRAIL, "parameters": _PARAMETER}.get(key) or _probe(kind)
+    if key == "guardrails":
+        return guards.guardrail(kind, given)
+    return _PARAMETER if key == "parameters" else _probe(kind)
 
 
 def _kind(kinds: Kinds, label: str) -> Leaf:
@@ -252,6 +255,7 @@ def _action(kind: str, fault: str, catalogue: Catalogue, given: Any) -> Shape:
 def _probe(kind: str) -> Shape:
     own: tuple[Leaf, ...] = ()
     status: tuple[Leaf, ...] = ()
+    selected: tuple[Leaf, ...] = ()
     if kind == "http":
         own = (
             Leaf(
@@ -291,6 +295,17 @@ def _probe(kind: str) -> Shape:
                 placeholder="200",
             ),
         )
+        selected = (
+            Leaf(
+                ("tolerance", "jsonpath"),
+                "JSONPath",
+                help="Then at most, at least, equal to and matches are about every value that it "
+                "selects, and there must be one.",
+                placeholder="$.status",
+                is_code=True,
+                is_extra=True,
+            ),
+        )
     elif kind == "promql":
         own = (
             _code(("promql", "query"), "PromQL", "min(up)"),
@@ -318,6 +333,7 @@ def _probe(kind: str) -> Shape:
             *status,
             Leaf(("tolerance", "max"), "At most", "number"),
             Leaf(("tolerance", "min"), "At least", "number"),
+            *selected,
             Leaf(("tolerance", "equals"), "Equal to", "scalar", is_extra=True),
             Leaf(("tolerance", "regex"), "Matches", is_extra=True, is_code=True),
             Leaf(
@@ -333,25 +349,6 @@ def _probe(kind: str) -> Shape:
     )
 
 
-_GUARDRAIL = Shape(
-    (
-        _name("too-many-errors"),
-        Leaf(("sli",), "SLI", suggestions="sli-names", is_required=True),
-        Leaf(("above",), "Stops above", "quantity", placeholder="20% or 2s"),
-        Leaf(("below",), "Stops below", "quantity"),
-        Leaf(("breaches",), "Breaches", "integer", help="Of the newest.", placeholder="3 of 5"),
-        Leaf(("every",), "Every", "duration", placeholder="5s"),
-        Leaf(
-            ("no_data",),
-            "Without data",
-            "choice",
-            choices=(("stop", "stop the run"), ("ignore", "go on")),
-            default="stop",
-            is_required=True,
-        ),
-    ),
-    "above",
-)
 _PARAMETER = Shape(
     (
         Leaf(("name",), "Name", help="Small letters, digits and _.", is_required=True),

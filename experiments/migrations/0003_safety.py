@@ -22,6 +22,11 @@ class Migration(migrations.Migration):
                 help_text="Guardrails that watch every run here, beside the author's own.",
             ),
         ),
+        migrations.AlterField(
+            model_name="actionrecord",
+            name="name",
+            field=models.CharField(max_length=80),
+        ),
         migrations.AddField(
             model_name="injection",
             name="by_hand_at",
@@ -267,6 +272,18 @@ class Migration(migrations.Migration):
                 condition=models.Q(("unchecked_since__isnull", False)),
                 fields=["unchecked_since"],
                 name="injection_unchecked",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="injection",
+            index=models.Index(fields=["recovered_at", "intent_at"], name="injection_lived"),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("ended_at__isnull", False)),
+                fields=["environment", "verdict", "status"],
+                name="run_ended",
             ),
         ),
     ]

@@ -82,6 +82,7 @@ class Injection(models.Model):
                 name="injection_unchecked",
                 condition=models.Q(unchecked_since__isnull=False),
             ),
+            models.Index(fields=["recovered_at", "intent_at"], name="injection_lived"),
         ]
 
     def __str__(self) -> str:

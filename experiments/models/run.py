@@ -79,6 +79,11 @@ class Run(models.Model):
                 condition=models.Q(status__in=sorted(status.value for status in LIVE)),
             ),
             models.Index(fields=["environment", "-id"], name="run_by_environment"),
+            models.Index(
+                fields=["environment", "verdict", "status"],
+                name="run_ended",
+                condition=models.Q(ended_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -91,10 +96,10 @@ class Run(models.Model):
 
 
 class ActionRecord(models.Model):
-    """When one action of the method began and ended."""
+    """When an action of the method, or a guardrail's checkpoint, began and ended."""
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="actions")
-    name = models.CharField(max_length=63)
+    name = models.CharField(max_length=80)
     kind = models.CharField(max_length=16)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)

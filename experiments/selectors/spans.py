@@ -15,6 +15,7 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:z|utc)?", re.ASCII)
 _EPOCH = re.compile(r"(\d{9,10})(\d{3})?(?:\.\d+)?", re.ASCII)
 _LOST_PLUS = re.compile(r"(:\d{2}(?:\.\d+)?) (\d{2}:?\d{2})$", re.ASCII)
 """A + of an address that nobody escaped arrives as a space."""
+_SECONDS = re.compile(r"[T ]\d{2}:\d{2}:\d{2}", re.ASCII)
 _ZONE = re.compile(r"(?:\s*z|\s+utc)$", re.ASCII)
 _DAY = timedelta(days=1)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -123,5 +124,5 @@ def _absolute(text: str) -> _Read:
     except ValueError:
         at = datetime.fromisoformat(written)
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    has_seconds = written.count(":") - written[10:].count("+") > 1 or at.second or at.microsecond
-    return _Read(at, timedelta(seconds=1) if has_seconds else timedelta(minutes=1))
+    is_exact = at.second or _SECONDS.search(written)
+    return _Read(at, timedelta(seconds=1) if is_exact else timedelta(minutes=1))

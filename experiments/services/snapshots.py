@@ -41,7 +41,7 @@ def _parse(version_id: int, saved_at: str, values: str, guardrails: str) -> spec
 
 
 def spec_of(run: Run) -> spec.Experiment:
-    """Return the run's document: parameters written in, its environment's guardrails behind its own.
+    """Return the run's document, its parameters' values and its environment's guardrails in it.
 
     Raises InvalidDocumentError.
     """

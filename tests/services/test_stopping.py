@@ -6,7 +6,7 @@ import pytest
 
 from experiments.domain.states import EndedBy
 from experiments.models import Claim
-from experiments.services import clock, conducting, launching, sweeping, transitions
+from experiments.services import clock, launching, sweeping, transitions
 from tests.services.worlds import ENDED, document, fault, start
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,0 +1,129 @@
+"""Observations of many live faults at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from drivers.fake import Step
+from experiments.models import Environment, Injection, Run, User
+from experiments.services import carrying, launching, observing, sweeping
+from tests.pump import Pump
+from tests.services.worlds import ENDED, document, fault, start
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def live(
+    user: User, environment: Environment, pump: Pump, **changes: Any
+) -> tuple[list[Run], list[int]]:
+    """Return two runs with a live fault each, whose observations are due."""
+    runs = []
+    for target in ("one", "two"):
+        raw = document(fault(**({"duration": "60s", "with": {"target": target}} | changes)))
+        runs.append(start(user, environment, raw, key=target))
+    for run in runs:
+        pump.run_until(run, "injecting")
+    pump.drain()
+    pump.let_pass(2)
+    return runs, [run.injections.get().pk for run in runs]
+
+
+def test_all_that_are_due_are_observed_in_one_look(alice, environment, pump, control):
+    _, pks = live(alice, environment, pump)
+    before = control.calls("observe")
+    assert observing.observe(injection_ids=pks) == 2
+    assert control.calls("observe") == before + 2
+    for row in Injection.objects.filter(pk__in=pks):
+        assert row.observation["phase"] == "active"
+        assert row.attempt_deadline is None
+        assert (row.due_at - pump.now()).total_seconds() == observing.every_s(row) == 2
+    assert observing.observe(injection_ids=pks) == 0, "they are not due again yet"
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "every_s"), [(5, 2), (120, 2), (300, 5), (1800, 30), (86400, 30)]
+)
+def test_long_faults_are_observed_less_often(duration_s, every_s):
+    assert observing.every_s(Injection(duration_s=duration_s)) == every_s
+
+
+def test_the_sweep_dispatches_each_once_by_connection(alice, environment, pump):
+    _, pks = live(alice, environment, pump)
+    sweeping.sweep()
+    assert ("observe", (pks,)) in pump.waiting
+    pump.waiting.clear()
+    sweeping.sweep()
+    assert not [each for each in pump.waiting if each[0] == "observe"], "just dispatched"
+    pump.let_pass(observing.REWAKE_S)
+    sweeping.sweep()
+    assert ("observe", (pks,)) in pump.waiting, "nobody came: it is dispatched again"
+
+
+def test_a_lost_fault_is_noticed_within_one_observation_and_stops_its_run_alone(
+    alice, environment, pump, control
+):
+    runs, pks = live(alice, environment, pump)
+    control.restart("one")
+    observing.observe(injection_ids=pks)
+    pump.drain()
+    for run in runs:
+        run.refresh_from_db()
+    assert [run.stop_ended_by for run in runs] == ["backend", ""]
+    assert "was lost on its backend" in runs[0].stop_reason
+
+
+def test_a_lost_fault_is_injected_again_where_that_is_wanted(alice, environment, pump, control):
+    runs, pks = live(alice, environment, pump, on_drift="reinject")
+    control.restart("one")
+    observing.observe(injection_ids=pks)
+    pump.drain()
+    assert len(control.live()) == 2
+    assert runs[0].events.filter(kind="drift").exists()
+
+
+def test_a_stop_does_not_wait_for_a_look(alice, environment, pump, control, monkeypatch):
+    runs, pks = live(alice, environment, pump)
+    look = observing._observe
+
+    def meanwhile(row: Injection, silent: dict[int, str]) -> Any:
+        if row.pk == pks[0]:
+            launching.stop_run(run=runs[0], actor="bob")
+            carrying.carry(injection_id=row.pk)
+        return look(row, silent)
+
+    monkeypatch.setattr(observing, "_observe", meanwhile)
+    observing.observe(injection_ids=pks)
+    row = Injection.objects.get(pk=pks[0])
+    assert row.phase == "recovered", "the look found another attempt, and wrote nothing"
+    assert row.observation["phase"] == "gone"
+    pump.run_until(runs[0], *ENDED)
+
+
+def test_a_backend_that_fails_is_asked_once_in_a_look(alice, environment, pump, control):
+    _, pks = live(alice, environment, pump)
+    control.script(Step(method="observe", do="fail", message="No way in.", retryable=True))
+    before = control.calls("observe")
+    observing.observe(injection_ids=pks)
+    assert control.calls("observe") == before + 1
+    rows = Injection.objects.filter(pk__in=pks)
+    assert {row.last_error for row in rows} == {"No way in."}
+    assert {row.phase for row in rows} == {"active"}
+    pump.let_pass(2)
+    observing.observe(injection_ids=pks)
+    assert {row.last_error for row in rows.all()} == {""}
+
+
+def test_a_look_whose_worker_died_is_made_by_another(alice, environment, pump, control):
+    _, pks = live(alice, environment, pump)
+    control.script(Step(method="observe", do="slow", seconds=0))
+    real = observing._commit
+    observing._commit = lambda *_: (_ for _ in ()).throw(SystemExit)
+    try:
+        with pytest.raises(SystemExit):
+            observing.observe(injection_ids=pks)
+    finally:
+        observing._commit = real
+    pump.let_pass(observing.REWAKE_S)
+    assert observing.observe(injection_ids=pks) == 2
