@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from experiments.api import halt_shapes, shapes
 from experiments.api.base import ApiView, ListView, one, person
 from experiments.api.bodies import Fields
-from experiments.models import Environment, Halt
+from experiments.models import Environment
 from experiments.selectors import halting as selector
 from experiments.services import halting, people
 

@@ -56,8 +56,7 @@ def call(request: HttpRequest, name: str) -> JsonResponse:
 def _body(request: HttpRequest) -> bytes:
     """Return the body; empty when it is too long or breaks off."""
     try:
-        if int(request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
-            return b""
-        return request.body
+        is_long = int(request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES
+        return b"" if is_long else request.body
     except (ValueError, UnreadablePostError):
         return b""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from pydantic import ValidationError
 
 from drivers.protocol import FaultParams
@@ -17,6 +17,7 @@ from experiments.selectors import words
 
 Catalogue = Mapping[str, type[FaultParams]]
 MAY_EXIST_VALUES = sorted(phase.value for phase in MAY_EXIST)
+MAYBE_THERE = Q(phase__in=MAY_EXIST_VALUES) | Q(unchecked_since__isnull=False)
 _P = InjectionPhase
 _UNDO = {
     "restores": "What was there before is put back.",
@@ -35,6 +36,8 @@ class LiveFault:
     state: str
     is_unconfirmed: bool
     """Its removal was tried and could not be confirmed: this is shown loudly."""
+    is_unchecked: bool
+    """Somebody said that it was removed by hand, and its backend has not answered yet."""
     alarm: str
     since: datetime | None
     gone_by: datetime | None
@@ -77,14 +80,32 @@ def targets_of(injection: Injection) -> list[str]:
     return [str(target.get("name", "")) for target in plan.get("targets", ())]
 
 
+def may_be_there(injection: Injection) -> bool:
+    """Return whether the fault may exist: by the ledger, or as nobody has read it back as gone."""
+    return injection.phase in MAY_EXIST_VALUES or injection.unchecked_since is not None
+
+
+def _said(injection: Injection) -> str:
+    """Say who removed the fault by hand, and that nobody has seen it gone."""
+    at = f" at {words.moment(injection.by_hand_at)}" if injection.by_hand_at else ""
+    found = injection.last_error.rstrip(". ")
+    return (
+        f"{injection.by_hand_by} said{at} that it was removed by hand; its backend has not answered"
+        f" yet{f' ({found})' if found else ''}: it may still be there."
+    )
+
+
 def in_words(injection: Injection, catalogue: Catalogue) -> LiveFault:
     """Describe one injection that may exist."""
     targets = ", ".join(targets_of(injection))
     where = f"{injection.connection}{f': {targets}' if targets else ''}"
+    is_unchecked = injection.unchecked_since is not None
     removing = injection.phase == _P.RECOVERING
     is_unconfirmed = removing and injection.failures > 0
     alarm = ""
-    if is_unconfirmed:
+    if is_unchecked:
+        alarm = _said(injection)
+    elif is_unconfirmed:
         found = injection.last_error.rstrip(". ")
         alarm = f"Its removal is not confirmed: {found or 'the backend does not answer'}."
     elif injection.phase == _P.UNSETTLED:
@@ -98,11 +119,12 @@ def in_words(injection: Injection, catalogue: Catalogue) -> LiveFault:
         injection=injection,
         sentence=sentence_of(injection, catalogue),
         where=where,
-        state=_state(injection, is_unconfirmed),
+        state="not checked yet" if is_unchecked else _state(injection, is_unconfirmed),
         is_unconfirmed=is_unconfirmed,
+        is_unchecked=is_unchecked,
         alarm=alarm,
         since=injection.injected_at or injection.intent_at,
-        gone_by=None if removing or injection.phase == _P.UNSETTLED else injection.recover_by,
+        gone_by=injection.recover_by if injection.phase in (_P.INTENT, _P.ACTIVE) else None,
         next_try=injection.due_at if removing or injection.phase == _P.UNSETTLED else None,
         by_hand=tuple((injection.plan or {}).get("by_hand", ())),
         ends_by_itself=dead_man_of(injection.fault, catalogue),
@@ -121,9 +143,12 @@ def _state(injection: Injection, is_unconfirmed: bool) -> str:
 
 
 def live() -> QuerySet[Injection]:
-    """Return every injection that may exist, with its run, ordered by environment."""
+    """Return every injection that may exist, with its run, ordered by environment.
+
+    One that was removed by hand counts until its backend has said that it is gone.
+    """
     return (
-        Injection.objects.filter(phase__in=MAY_EXIST_VALUES)
+        Injection.objects.filter(MAYBE_THERE)
         .select_related(
             "connection",
             "run__version__experiment",

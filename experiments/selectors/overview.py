@@ -23,7 +23,7 @@ from experiments.models import (
     Run,
     Service,
 )
-from experiments.selectors import ledger, runs, words
+from experiments.selectors import ledger, orphans, runs, words
 
 _LAST_VERDICTS = 8
 _NEVER_SENT = (InjectionPhase.PLANNED.value, InjectionPhase.CANCELLED.value)
@@ -55,6 +55,7 @@ class Live:
     """
 
     rows: tuple[LiveRow, ...]
+    orphans: tuple[orphans.OrphanRow, ...]
     waiting: tuple[runs.RunRow, ...]
     last_gone_at: datetime | None
     key: str
@@ -71,8 +72,8 @@ class Live:
 
     @property
     def unconfirmed(self) -> tuple[LiveRow, ...]:
-        """Return the faults whose removal could not be confirmed."""
-        return tuple(row for row in self.rows if row.fault.is_unconfirmed)
+        """Return the faults whose removal could not be confirmed, or was only told."""
+        return tuple(row for row in self.rows if row.fault.is_unconfirmed or row.fault.is_unchecked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,10 @@ class Step:
 
 
 def places() -> list[Place]:
-    """Return where faults are live, one entry for each, ordered by environment."""
-    names = (
-        Injection.objects.filter(phase__in=ledger.MAY_EXIST_VALUES)
-        .order_by("run__environment__name")
-        .values_list("run__environment__name", flat=True)
-    )
-    return [Place(name) for name in names]
+    """Return where faults may be live, one entry for each, ordered by environment: one query."""
+    mine = Injection.objects.filter(ledger.MAYBE_THERE).order_by()
+    names = mine.values_list("run__environment__name").union(orphans.places(), all=True)
+    return [Place(name) for name in sorted(name for (name,) in names)]
 
 
 def live(catalogue: ledger.Catalogue) -> Live:
@@ -137,15 +135,18 @@ def live(catalogue: ledger.Catalogue) -> Live:
     waiting = runs.rows(
         runs.listed(runs.Filters(status="live")).exclude(pk__in=ids).order_by("id")[:50]
     )
+    lost = orphans.rows(orphans.still_there())
     last = None
-    if not rows:
+    if not rows and not lost:
         last = Injection.objects.exclude(injected_at=None).aggregate(last=Max("recovered_at"))[
             "last"
         ]
-    return Live(tuple(rows), tuple(waiting), last, _key(rows, waiting))
+    return Live(tuple(rows), tuple(lost), tuple(waiting), last, _key(rows, lost, waiting))
 
 
-def _key(rows: Iterable[LiveRow], waiting: Iterable[runs.RunRow]) -> str:
+def _key(
+    rows: Iterable[LiveRow], lost: Iterable[orphans.OrphanRow], waiting: Iterable[runs.RunRow]
+) -> str:
     shown: list[Any] = []
     for row in rows:
         injection = row.fault.injection
@@ -160,6 +161,9 @@ def _key(rows: Iterable[LiveRow], waiting: Iterable[runs.RunRow]) -> str:
                 injection.run.stop_requested_at,
             )
         )
+    shown += [
+        (row.orphan.pk, row.orphan.attempts, row.orphan.last_error, row.targets) for row in lost
+    ]
     shown += [(row.run.pk, row.run.status, row.run.waiting_for) for row in waiting]
     return hashlib.blake2b(repr(shown).encode(), digest_size=8).hexdigest()
 
