@@ -7,6 +7,11 @@ TABLER=1.6.1
 ICONS=3.51.0
 PLOTLY=4.1.1
 INTER=5.3.0
+CODEMIRROR="@codemirror/autocomplete@6.20.4 @codemirror/commands@6.11.1 @codemirror/lang-yaml@6.1.3
+@codemirror/language@6.13.1 @codemirror/lint@6.9.8 @codemirror/merge@6.12.3 @codemirror/search@6.7.2
+@codemirror/state@6.7.6 @codemirror/view@6.43.15 @lezer/highlight@1.2.5
+@prometheus-io/codemirror-promql@0.314.0"
+ESBUILD=0.28.2
 
 # The icons we use (outline, then filled); templates name them through partials/icon.html.
 OUTLINE="activity alert-octagon alert-triangle arrow-left arrow-right ban bell bolt books
@@ -26,14 +31,15 @@ cd "$work"
 npm init --yes >/dev/null
 npm install --ignore-scripts --no-audit --no-fund --save-exact \
     "@tabler/core@$TABLER" "@tabler/icons@$ICONS" \
-    "plotly.js-cartesian-dist-min@$PLOTLY" "@fontsource-variable/inter@$INTER"
+    "plotly.js-cartesian-dist-min@$PLOTLY" "@fontsource-variable/inter@$INTER" \
+    "esbuild@$ESBUILD" $CODEMIRROR
 
 strip_map() { # A source map that is not there would fail the hashing of static files.
     sed -E -e 's@/\*# sourceMappingURL=[^*]*\*/@@' -e '/^\/\/# sourceMappingURL=/d' "$1" >"$2"
 }
 
 rm -rf "$out"
-mkdir -p "$out/tabler" "$out/icons" "$out/plotly" "$out/inter"
+mkdir -p "$out/tabler" "$out/icons" "$out/plotly" "$out/inter" "$out/codemirror"
 
 strip_map node_modules/@tabler/core/dist/css/tabler.min.css "$out/tabler/tabler.min.css"
 # The package carries no licence file: its notice stands in the style sheet's head.
@@ -70,6 +76,47 @@ const symbols = [
 fs.writeFileSync(process.env.SPRITE, `<svg xmlns="http://www.w3.org/2000/svg">\n${symbols.join("\n")}\n</svg>\n`);
 JS
 
+cat >editor.js <<'JS'
+export {
+  EditorView, drawSelection, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars,
+  hoverTooltip, keymap, lineNumbers, placeholder, tooltips,
+} from "@codemirror/view";
+export { Compartment, EditorState, StateEffect, StateField } from "@codemirror/state";
+export { defaultKeymap, history, historyKeymap, redo, undo } from "@codemirror/commands";
+export {
+  HighlightStyle, bracketMatching, foldGutter, foldKeymap, indentOnInput, indentUnit,
+  syntaxHighlighting, syntaxTree,
+} from "@codemirror/language";
+export { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
+export {
+  autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion,
+} from "@codemirror/autocomplete";
+export { forceLinting, lintGutter, lintKeymap, linter, setDiagnostics } from "@codemirror/lint";
+export { yaml } from "@codemirror/lang-yaml";
+export { MergeView, unifiedMergeView } from "@codemirror/merge";
+export { PromQLExtension } from "@prometheus-io/codemirror-promql";
+export { tags } from "@lezer/highlight";
+JS
+# Its own installer is not run: the program lies in the package of this machine's kind.
+node node_modules/esbuild/bin/esbuild editor.js --bundle --minify --format=iife --global-name=CM \
+    --target=es2022 --legal-comments=none --metafile=bundle.json --log-level=warning \
+    --outfile="$out/codemirror/codemirror.min.js"
+# The bundle's licences: one notice for each package that is in it.
+OUT=$out/codemirror node <<'JS'
+const fs = require("node:fs");
+const inputs = Object.keys(JSON.parse(fs.readFileSync("bundle.json")).inputs);
+const name = (path) => (path.match(/^node_modules\/((?:@[^/]+\/)?[^/]+)/) || [])[1];
+const notice = (each) => {
+  const folder = `node_modules/${each}`;
+  const { license, version } = JSON.parse(fs.readFileSync(`${folder}/package.json`));
+  const file = fs.readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  const text = file ? fs.readFileSync(`${folder}/${file}`, "utf8").trim() : "";
+  return `${each} ${version} (${license})\n\n${text}`.trim();
+};
+const packages = [...new Set(inputs.map(name).filter(Boolean))].sort();
+fs.writeFileSync(`${process.env.OUT}/LICENSE`, `${packages.map(notice).join("\n\n\n")}\n`);
+JS
+
 cat >"$out/README.md" <<MD
 # Vendored files
 
@@ -81,6 +128,7 @@ Built by \`scripts/vendor.sh\` from npm packages; do not edit. Each folder holds
 | icons | @tabler/icons (a sprite of those we use) | $ICONS | MIT | github.com/tabler/tabler-icons |
 | plotly | plotly.js-cartesian-dist-min | $PLOTLY | MIT | github.com/plotly/plotly.js |
 | inter | @fontsource-variable/inter (latin, upright) | $INTER | OFL-1.1 | github.com/rsms/inter |
+| codemirror | @codemirror/*, @prometheus-io/codemirror-promql, bundled by esbuild $ESBUILD | see the script | MIT, Apache-2.0 | github.com/codemirror, github.com/prometheus/prometheus |
 
 htmx comes with django-htmx (\`{% htmx_script %}\`).
 MD
