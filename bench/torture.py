@@ -81,8 +81,7 @@ def _torture(asked: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], l
             servers.stack, watch, count=asked.people, seed=asked.seed, runs=_runs(asked)
         )
         blows = Blows(servers)
-        with torture_readings.readings(servers.envoys) as readings:
-            watch.start()
+        with torture_readings.readings(servers.envoys) as readings, watch:
             people.start()
             began = time.monotonic()
             _hurt(asked, lengths, people, blows)
@@ -96,7 +95,6 @@ def _torture(asked: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], l
                 stop_all(servers.stack, [run["id"] for run in watch.fresh()])
             stuck = _settle(watch, _BRIEFLY_S if asked.brief else SETTLED_WITHIN_S, asked.brief)
             settled_s = time.monotonic() - healed
-            watch.stop()
         left = _left(servers)
         ledger = servers.stack.ask("ledger")
         now = time.time()
@@ -228,7 +226,8 @@ def _times(found: Found) -> dict[str, Any]:
         "recovery_max_s": round(max(found.recovery_s, default=0.0), 3),
         "recovery_reachable_p50_s": round(statistics.median(reachable or [0.0]), 3),
         "recovery_reachable_max_s": round(max(reachable, default=0.0), 3),
-        "slowest": max(found.reachable_s, default=(0.0, ""))[1],
+        "recovery_served_max_s": round(max(found.served_s, default=(0.0, ""))[0], 3),
+        "slowest": [said for _, said in sorted(found.served_s, reverse=True)[:3]],
     }
 
 
@@ -245,6 +244,7 @@ _ROWS = {
     "recovery_max_s": "time to recovery, worst (s)",
     "recovery_reachable_p50_s": "… while database and Envoy could be reached, median (s)",
     "recovery_reachable_max_s": "… while database and Envoy could be reached, worst (s)",
+    "recovery_served_max_s": "… and a control worker ran, worst (s)",
     "hurt_s": "the torture took (s)",
     "settled_s": "until every run had ended (s)",
 }

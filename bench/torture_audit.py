@@ -13,8 +13,9 @@ What counts, exactly:
 * A *journal gap* is a run whose lines of kind ``status`` do not lead from ``requested`` to the
   run's status along the transition table, or an injection without the lines that its phase needs.
 * *Time to recovery* runs from the moment a removal was due (the planned end, or the stop, whichever
-  came first) until the last Envoy had applied the last removal. *Reachable* leaves out the seconds
-  in which the database or one of the fault's own Envoys could not be reached.
+  came first; the fault's own beginning, where it came later) until the last Envoy had applied the
+  last removal. *Reachable* leaves out the seconds in which the database or one of the fault's own
+  Envoys could not be reached. *Served* leaves out those in which no control worker ran, as well.
 
 The moment at which an Envoy applied a change is when its answer came by the proxy; a change that
 was never answered counts as made only where a reading of the runtime shows it.
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.torture_blows import DATABASE, Outage
+from bench.torture_plan import CONTROLS
 from bench.torture_proxy import Post
 from drivers.envoy.payload import SENTINEL
 from experiments.domain.states import TRANSITIONS, Status
@@ -65,6 +67,7 @@ class Found:
     journal_gaps: list[str] = field(default_factory=list)
     recovery_s: list[float] = field(default_factory=list)
     reachable_s: list[tuple[float, str]] = field(default_factory=list)
+    served_s: list[tuple[float, str]] = field(default_factory=list)
     faults: int = 0
     """Injections that some Envoy applied."""
 
@@ -221,22 +224,45 @@ def _recovery(
     )
     if due is None:
         return  # live, and to be there
+    due = max(due, min(at for life in lives.values() for at in life.sets))
     gone = max((now if life.is_on else max(life.ends)) for life in lives.values() if life.sets)
     taken = max(0.0, gone - due)
     found.recovery_s.append(taken)
     names = {DATABASE, *(envoy for envoy, life in lives.items() if life.sets)}
-    away = _covered([each for each in outages if each.name in names], due, gone, now)
-    found.reachable_s.append((max(0.0, taken - away), f"run {run['id']}: {row['token']}"))
+    away = [
+        (max(each.began_at, due), min(each.ended_at or now, gone))
+        for each in outages
+        if each.name in names
+    ]
+    said = f"run {run['id']}: {row['token']}"
+    found.reachable_s.append((max(0.0, taken - _covered(away)), said))
+    idle = _nobody(outages, due, gone)
+    found.served_s.append((max(0.0, taken - _covered([*away, *idle])), said))
 
 
-def _covered(outages: Sequence[Outage], start: float, end: float, now: float) -> float:
-    """Return for how many seconds between two moments something was away."""
-    covered, reached = 0.0, start
-    for each in sorted(outages, key=lambda outage: outage.began_at):
-        begin, over = max(each.began_at, reached), min(each.ended_at or now, end)
-        if over > begin:
-            covered += over - begin
-            reached = over
+def _nobody(outages: Sequence[Outage], start: float, end: float) -> list[tuple[float, float]]:
+    """Return the times between two moments in which no control worker ran."""
+    first, *others = (
+        [
+            (max(each.began_at, start), min(each.ended_at or end, end))
+            for each in outages
+            if each.name == name
+        ]
+        for name in CONTROLS
+    )
+    for other in others:
+        first = [
+            (max(begin, since), min(over, until)) for begin, over in first for since, until in other
+        ]
+    return first
+
+
+def _covered(spans: Iterable[tuple[float, float]]) -> float:
+    """Return how long the union of the spans is; those that end before they begin are empty."""
+    covered, reached = 0.0, 0.0
+    for begin, end in sorted(spans):
+        covered += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
     return covered
 
 

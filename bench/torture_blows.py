@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import redis
 
-from bench.torture_plan import Blow
+from bench.torture_plan import CONTROLS, Blow
 from bench.torture_proxy import Proxies
 from tests.servers.envoy import RunningEnvoy
 from tests.servers.postgresql import RunningPostgresql
@@ -53,6 +53,8 @@ class Blows:
     outages: list[Outage] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
     """Processes that had ended by themselves."""
+    _starting: dict[str, Outage] = field(default_factory=dict)
+    """Control workers that were killed and have not said that they are ready again."""
     _returns: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -69,12 +71,18 @@ class Blows:
         """Bring back whatever is due by now."""
         while self._returns and self._returns[0][0] <= time.monotonic():
             heapq.heappop(self._returns)[2]()
+        self._look_who_is_ready()
 
     def heal(self) -> None:
         """Bring everything back, now."""
         while self._returns:
             heapq.heappop(self._returns)[2]()
         self.servers.stack.heal()
+        self._look_who_is_ready()
+
+    def _look_who_is_ready(self) -> None:
+        for name in [each for each in self._starting if self.servers.stack.is_ready(each)]:
+            self._starting.pop(name).ended_at = time.time()
 
     def _hurt(self, blow: Blow) -> Callable[[], None] | None:
         if blow.target == DATABASE:
@@ -94,10 +102,18 @@ class Blows:
             self.surprises.append(f"{name} had ended by itself before {blow}")
             print(f"\n{self.surprises[-1]}", file=sys.stderr)
             stack.launch(name)
+        outage = self._gone(name)
         if blow.kind == "pause":
             stack.pause(name)
-            return lambda: stack.resume(name)
+
+            def on() -> None:
+                stack.resume(name)
+                outage.ended_at = time.time()
+
+            return on
         stack.kill(name)
+        if name in CONTROLS:
+            self._starting[name] = outage
         return lambda: stack.launch(name)
 
     def _flush(self) -> None:

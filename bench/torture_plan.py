@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 ENVOYS = ("envoy-1", "envoy-2", "envoy-3")
-WORKERS = ("control", "control-2", "looks", "web", "beat")
+CONTROLS = ("control", "control-2")
+WORKERS = (*CONTROLS, "looks", "web", "beat")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -145,12 +145,11 @@ class Watch:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
 
-    def start(self) -> None:
-        """Begin to look."""
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
-        """Look no more."""
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join(timeout=30)
 

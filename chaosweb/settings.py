@@ -170,6 +170,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
 }
 
+# Where people are told of a fault that cannot be confirmed as removed; empty: nowhere but the pages.
+NOTIFY_WEBHOOK_URL = env.secret("NOTIFY_WEBHOOK_URL", "")
+if NOTIFY_WEBHOOK_URL and not NOTIFY_WEBHOOK_URL.startswith(("https://", "http://")):
+    raise ImproperlyConfigured("NOTIFY_WEBHOOK_URL must begin with https:// or http://.")
+
 REDIS_URL = env.secret("REDIS_URL", "redis://127.0.0.1:6379/0")
 # A hung or absent queue must never hold a request: every publish is bounded to about a second.
 QUEUE_TIMEOUT_S = 1.0

@@ -141,9 +141,10 @@ class Keeper:
             self._submit("calls", (run_id, kind), calling.make, run_id=run_id, kind=kind)
         if audit:
             self._submit("audit", "closed", closing.check_closed)
-            self._submit("audit", "orphans", reconciling.remove_again)
         if reconcile:
             self._submit("audit", "reconcile", reconciling.reconcile)
+        elif audit:
+            self._submit("audit", "orphans", reconciling.remove_again)
         close_old_connections()
         looks = sum(map(len, watches)) + sum(map(len, faults))
         return len(runs) + len(injections) + looks + len(calls)

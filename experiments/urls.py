@@ -5,19 +5,24 @@ from django.urls import include, path
 from experiments.api import webhooks
 from experiments.views import (
     catalogue,
+    closing,
     environments,
     experiments,
     halting,
+    metrics,
     overview,
     people,
     runs,
     stop_link,
+    was_it_us,
 )
 
 urlpatterns = [
     path("", overview.show, name="overview"),
     path("live-badge/", overview.live_badge, name="live_badge"),
     path("healthz", overview.healthz, name="healthz"),
+    path("metrics", metrics.show, name="metrics"),
+    path("was-it-us/", was_it_us.show, name="was_it_us"),
     path("sign-in/", people.SignIn.as_view(), name="sign_in"),
     path("sign-out/", people.SignOut.as_view(), name="sign_out"),
     path("experiments/", experiments.index, name="experiment_list"),
@@ -35,6 +40,7 @@ urlpatterns = [
     path("runs/<int:pk>/live/", runs.live, name="run_live"),
     path("runs/<int:pk>/stop/", runs.stop, name="run_stop"),
     path("runs/<int:pk>/checkpoint/<str:name>/", runs.checkpoint, name="run_checkpoint"),
+    path("runs/<int:pk>/faults/<str:action>/removed/", closing.removed, name="fault_removed"),
     path("runs/<int:pk>/figures/<str:sli>.json", runs.figure, name="run_figure"),
     path("environments/", environments.index, name="environment_list"),
     path("environments/new/", environments.new, name="environment_new"),
@@ -42,6 +48,7 @@ urlpatterns = [
     path("connections/new/", environments.connection_new, name="connection_new"),
     path("connections/<slug:name>/", environments.connection_edit, name="connection_edit"),
     path("connections/<slug:name>/check/", environments.connection_check, name="connection_check"),
+    path("connections/<slug:name>/compare/", closing.compare, name="connection_compare"),
     path("halt/", halting.show, name="halt"),
     path("halt/confirm/", halting.confirm, name="halt_confirm"),
     path("halt/now/", halting.halt, name="halt_now"),

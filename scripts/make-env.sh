@@ -20,7 +20,7 @@ trap 'rm -f "$draft"' EXIT
 while IFS= read -r line || [ -n "$line" ]; do
   case "$line" in
     SECRET_KEY= | CHAOSWEB_FIELD_KEY=) printf '%s%s\n' "$line" "$(random_key)" ;;
-    POSTGRES_PASSWORD=) printf '%s%s\n' "$line" "$(random_password)" ;;
+    POSTGRES_PASSWORD= | METRICS_TOKEN=) printf '%s%s\n' "$line" "$(random_password)" ;;
     *) printf '%s\n' "$line" ;;
   esac
 done <.env.example >"$draft"

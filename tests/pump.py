@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,13 @@ from django.utils import timezone
 from experiments import keeper, queue, tasks
 from experiments.models import Run
 from experiments.services import clock, sweeping
+
+
+class _InTurn:
+    """A lane without threads: what is submitted is done at once."""
+
+    def submit(self, key: Hashable, act: Callable[[], object]) -> None:
+        keeper._guarded(key, act)
 
 
 class Pump:
@@ -23,17 +31,22 @@ class Pump:
         self.waiting: deque[tuple[str, tuple[Any, ...]]] = deque()
         self.start = timezone.now()
         self.offset = timedelta()
+        self.skew = timedelta()
         self.is_deaf = False
         monkeypatch.setattr(queue, "_send", self._send)
         monkeypatch.setattr(clock, "now", self.now)
         monkeypatch.setattr(timezone, "now", self.now)
 
     def now(self) -> datetime:
-        return self.start + self.offset
+        return self.start + self.offset + self.skew
 
     def seconds(self) -> float:
         """Return the time as the pretended backend's clock does."""
-        return self.now().timestamp()
+        return (self.start + self.offset).timestamp()
+
+    def step_clock(self, seconds: float) -> None:
+        """Set our clock forward or back, as NTP does: no time passes, and backends know nothing."""
+        self.skew += timedelta(seconds=seconds)
 
     def _send(self, task: str, args: tuple[Any, ...], lane: str) -> None:
         if not self.is_deaf:
@@ -66,6 +79,13 @@ class Pump:
         """Let time pass, then let only the keeper look after things."""
         self.let_pass(seconds)
         keeper.run_once()
+
+    def keep_in_turn(self, *, reconcile: bool = False) -> int:
+        """Let only the keeper look after things, one after the other, in this very thread."""
+        here = keeper.Keeper()
+        here.close()
+        here._lanes = {name: _InTurn() for name in here._lanes}  # type: ignore[misc]
+        return here.round(reconcile=reconcile)
 
     def run_until(self, run: Run, *statuses: str, step_s: float = 1.0, most_s: float = 600) -> Run:
         """Let time pass until the run reaches one of the statuses."""

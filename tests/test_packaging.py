@@ -18,7 +18,8 @@ from demo.settings import DemoConfig
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
 SCRIPTS = (*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run")
-SECRETS = ("SECRET_KEY", "CHAOSWEB_FIELD_KEY", "POSTGRES_PASSWORD")
+REQUIRED = ("SECRET_KEY", "CHAOSWEB_FIELD_KEY", "POSTGRES_PASSWORD")
+SECRETS = (*REQUIRED, "METRICS_TOKEN")
 LINES_AT_MOST = 400
 
 # Written so that this file does not name them either.
@@ -242,11 +243,49 @@ def test_the_compose_file_is_valid(options: tuple[str, ...], tmp_path: Path) -> 
     assert {"web", "control", "looks", "beat", "migrate", "postgres", "redis"} <= set(services)
 
 
-@pytest.mark.parametrize("forgotten", SECRETS)
+@pytest.mark.parametrize("forgotten", REQUIRED)
 def test_the_compose_file_refuses_to_start_without_a_secret(forgotten: str, tmp_path: Path) -> None:
     answer = compose_config(tmp_path, **{name: "a1" * 20 for name in SECRETS if name != forgotten})
     assert answer.returncode != 0
     assert "scripts/make-env.sh" in answer.stderr
+
+
+def test_the_compose_file_starts_without_a_token_for_metrics(tmp_path: Path) -> None:
+    answer = compose_config(tmp_path, **dict.fromkeys(REQUIRED, "a1" * 20))
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_prometheus_of_the_compose_file_scrapes_the_web_server(tmp_path: Path) -> None:
+    answer = compose_config(tmp_path, **dict.fromkeys(SECRETS, "a1" * 20))
+    services = YAML(typ="safe").load(answer.stdout)["services"]
+    config = YAML(typ="safe").load((ROOT / "docker" / "prometheus.yml").read_text())
+    (job,) = (job for job in config["scrape_configs"] if job["job_name"] == "chaosweb")
+    ((target,),) = (each["targets"] for each in job["static_configs"])
+    host, port = target.split(":")
+    assert f":{port}" in str(services[host]["ports"])
+    assert host in services["web"]["environment"]["ALLOWED_HOSTS"].split(",")
+    # The entrypoint, as docker-compose hands it over, with a program that tells what it is given.
+    shell, flag, script, name = services["prometheus"]["entrypoint"]
+    path = tmp_path / "metrics-token"
+    said = subprocess.run(
+        [
+            shell,
+            flag,
+            script.replace("$$", "$")
+            .replace(job["authorization"]["credentials_file"], str(path))
+            .replace("exec prometheus", "exec printf '%s\\n'"),
+            name,
+            "--one=1",
+            "--two=2",
+        ],
+        env={"PATH": os.environ["PATH"], "METRICS_TOKEN": "a1" * 20},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.split() == ["--one=1", "--two=2"]
+    assert path.read_text() == "a1" * 20
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_the_example_explains_every_variable_of_the_compose_file() -> None:

@@ -177,6 +177,10 @@ class InjectionShape(serializers.ModelSerializer[Injection]):
             "failures",
             "last_error",
             "by_hand",
+            "by_hand_at",
+            "by_hand_by",
+            "by_hand_reason",
+            "unchecked_since",
         ]
         read_only_fields = fields
 
@@ -289,13 +293,22 @@ class AliasShape(serializers.ModelSerializer[Alias]):
 
 
 class EnvironmentShape(serializers.ModelSerializer[Environment]):
-    """One environment: its aliases, its values of parameters, the hosts that probes may ask."""
+    """One environment: aliases, values of parameters, hosts for probes, guardrails of every run."""
 
     aliases = AliasShape(many=True, read_only=True)
+    guardrails = serializers.ListField(child=serializers.DictField(), read_only=True)
 
     class Meta:
         model = Environment
-        fields = ["name", "title", "description", "parameters", "allowed_hosts", "aliases"]
+        fields = [
+            "name",
+            "title",
+            "description",
+            "parameters",
+            "allowed_hosts",
+            "guardrails",
+            "aliases",
+        ]
         read_only_fields = fields
 
 

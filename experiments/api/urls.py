@@ -4,7 +4,7 @@ from django.urls import URLPattern, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView
 from rest_framework.permissions import IsAuthenticated
 
-from experiments.api import catalogue, experiments, halts, runs
+from experiments.api import catalogue, closing, experiments, halts, runs, was_it_us
 from experiments.api.base import Nowhere
 
 urlpatterns: list[URLPattern] = [
@@ -28,8 +28,11 @@ urlpatterns: list[URLPattern] = [
     path("runs/<int:pk>/events", runs.Events.as_view(), name="api_events"),
     path("runs/<int:pk>/stop", runs.Stop.as_view(), name="api_stop"),
     path("runs/<int:pk>/checkpoints/<str:name>", runs.Checkpoint.as_view(), name="api_checkpoint"),
+    path("runs/<int:pk>/faults/<str:name>/removed", closing.Removed.as_view(), name="api_removed"),
+    path("orphans", closing.Orphans.as_view(), name="api_orphans"),
     path("halts", halts.Halts.as_view(), name="api_halts"),
     path("halts/<int:pk>/resume", halts.Resume.as_view(), name="api_resume"),
+    path("was-it-us", was_it_us.WasItUs.as_view(), name="api_was_it_us"),
     path("environments", catalogue.Environments.as_view(), name="api_environments"),
     path("faults", catalogue.Faults.as_view(), name="api_faults"),
     re_path(r"", Nowhere.as_view(), name="api_nowhere"),

@@ -55,8 +55,10 @@ def call(request: HttpRequest, name: str) -> JsonResponse:
 
 def _body(request: HttpRequest) -> bytes:
     """Return the body; empty when it is too long or breaks off."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal() or int(length) > MOST_BYTES:
+        return b""
     try:
-        is_long = int(request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES
-        return b"" if is_long else request.body
-    except (ValueError, UnreadablePostError):
+        return request.body
+    except UnreadablePostError:
         return b""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -35,47 +36,46 @@ class _Clock:
     def __init__(self, within_s: float) -> None:
         self._end = time.monotonic() + within_s
 
-    def look(self) -> None:
-        """Raise TimeoutError when the time is over."""
-        if time.monotonic() > self._end:
+    def left_s(self) -> float:
+        """Return how much is left. Raises TimeoutError when nothing is."""
+        left = self._end - time.monotonic()
+        if left <= 0:
             raise TimeoutError
+        return left
+
+
+_clock: ContextVar[_Clock] = ContextVar("clock")
 
 
 class _Mapping(dict[str, Any]):
     """An object that cannot be walked through after its time."""
 
-    __slots__ = ("clock",)
-    clock: _Clock
-
     def items(self) -> Any:
-        self.clock.look()
+        _clock.get().left_s()
         return super().items()
 
     def values(self) -> Any:
-        self.clock.look()
+        _clock.get().left_s()
         return super().values()
 
     def __iter__(self) -> Iterator[str]:
-        self.clock.look()
+        _clock.get().left_s()
         return super().__iter__()
 
     def __getitem__(self, key: str) -> Any:
-        self.clock.look()
+        _clock.get().left_s()
         return super().__getitem__(key)
 
 
 class _List(list[Any]):
     """An array that cannot be walked through after its time."""
 
-    __slots__ = ("clock",)
-    clock: _Clock
-
     def __iter__(self) -> Iterator[Any]:
-        self.clock.look()
+        _clock.get().left_s()
         return super().__iter__()
 
     def __getitem__(self, index: Any) -> Any:
-        self.clock.look()
+        _clock.get().left_s()
         return super().__getitem__(index)
 
 
@@ -97,7 +97,8 @@ class _Pattern(FilterFunction):
         if not isinstance(value, str) or not isinstance(pattern, str):
             return False
         try:
-            return bool(self._finds(pattern, value, timeout=WITHIN_S, concurrent=True))
+            left_s = _clock.get().left_s()
+            return bool(self._finds(pattern, value, timeout=left_s, concurrent=True))
         except regex.error:
             return False
 
@@ -137,14 +138,16 @@ def problem(path: str) -> str | None:
 
 def select(path: str, text: str, *, within_s: float = WITHIN_S) -> list[Any]:
     """Return every value of the JSON text that the path selects. Raises SelectError."""
-    clock = _Clock(within_s)
+    token = _clock.set(_Clock(within_s))
     try:
-        document = _timed(_read(text), clock)
+        document = _timed(_read(text))
         return [_plain(match.obj) for match in _compile(path).finditer(document)]
     except TimeoutError as error:
         raise SelectError(f"{path} takes too long over the answer") from error
     except (RecursionError, JSONPathRecursionError) as error:
         raise SelectError("the answer is nested too deeply") from error
+    finally:
+        _clock.reset(token)
 
 
 def _read(text: str) -> Any:
@@ -158,16 +161,12 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _timed(value: Any, clock: _Clock) -> Any:
-    made: _Mapping | _List
+def _timed(value: Any) -> Any:
     if isinstance(value, dict):
-        made = _Mapping((key, _timed(each, clock)) for key, each in value.items())
-    elif isinstance(value, list):
-        made = _List(_timed(each, clock) for each in value)
-    else:
-        return value
-    made.clock = clock
-    return made
+        return _Mapping((key, _timed(each)) for key, each in value.items())
+    if isinstance(value, list):
+        return _List(_timed(each) for each in value)
+    return value
 
 
 def _plain(value: Any) -> Any:

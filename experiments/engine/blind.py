@@ -57,7 +57,7 @@ def _move(run: BlindSnapshot) -> Move | None:
     if run.status is Status.INJECTING:
         return Move(Status.RECOVERING, f"{run.stop.ended_by}: {run.stop.reason}")
     if run.status is Status.RECOVERING and phases <= SETTLED:
-        return Move(Status.SETTLING, "every fault is gone, as read back from its backend")
+        return Move(Status.SETTLING, "every fault is gone, as read back or said by a person")
     if run.status is Status.SETTLING and not phases & MAY_EXIST:
         return Move(Status.JUDGING, "nothing is measured: the document cannot be read")
     if run.status is Status.JUDGING and not phases & MAY_EXIST:

@@ -128,7 +128,7 @@ def _end_of_fault(action: FaultAction, injection: InjectionState, now: datetime)
 def _recovering_status(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[Step]:
     left = [i for i in run.injections.values() if i.phase not in SETTLED]
     if not left:
-        return [Move(Status.SETTLING, "every fault is gone, as read back from its backend")]
+        return [Move(Status.SETTLING, "every fault is gone, as read back or said by a person")]
     return [
         Recover(injection.action, "the run is recovering")
         for injection in left

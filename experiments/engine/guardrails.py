@@ -61,7 +61,9 @@ def rule(
         side = "above" if guardrail.above is not None else "below"
         bound = guardrail.above if guardrail.above is not None else guardrail.below
         shown = f"{bound:g}" if isinstance(bound, float) else bound
-        values = ", ".join(sample.note or f"{sample.value:g}" for sample in breaches)
+        values = ", ".join(
+            f"{sample.note or f'{sample.value:g}'} at {sample.at:%H:%M:%S}" for sample in breaches
+        )
         return Ruling(
             "breached",
             f"{guardrail.name}: {len(breaches)} of the last {len(window)} readings of "

@@ -121,7 +121,9 @@ class AliasForm(forms.Form):
         return found
 
 
-class _Aliases(_FormSet):
+class AliasRows(_FormSet):
+    """All aliases of an environment."""
+
     def clean(self) -> None:
         """Refuse an alias that is there twice."""
         seen: set[str] = set()
@@ -137,14 +139,14 @@ class _Aliases(_FormSet):
         return [(row["name"], row["connection"]) for row in rows if row.get("name")]
 
 
-AliasFormSet = forms.formset_factory(AliasForm, formset=_Aliases, extra=2, max_num=50)
+AliasFormSet = forms.formset_factory(AliasForm, formset=AliasRows, extra=2, max_num=50)
 
 
-def alias_rows(data: Any = None, environment: Environment | None = None) -> _Aliases:
+def alias_rows(data: Any = None, environment: Environment | None = None) -> AliasRows:
     """Return the rows of an environment's aliases, and two empty ones."""
     initial = [
         {"name": alias.name, "connection": alias.connection_id}
         for alias in (environment.aliases.all() if environment else ())
     ]
-    made: _Aliases = AliasFormSet(data, initial=initial, prefix="aliases")  # type: ignore[assignment]
+    made: AliasRows = AliasFormSet(data, initial=initial, prefix="aliases")  # type: ignore[assignment]
     return made

@@ -89,7 +89,7 @@ GUARDRAILS = Kinds(
     "guardrails",
     "Guardrails",
     "guardrail",
-    (("sli", "an SLI of this experiment"), ("promql", "PromQL of its own")),
+    (("sli", "one of the SLIs"), ("promql", "PromQL of its own")),
     partners=("source", "unit"),
     is_added_once=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -30,33 +30,42 @@ def _text(placeholder: str) -> forms.TextInput:
     return forms.TextInput(attrs={"autocomplete": "off", "placeholder": placeholder})
 
 
+class _Text(forms.CharField):
+    """A text that a guardrail must have: an empty row need not, and the domain tells the others."""
+
+    def validate(self, value: Any) -> None:
+        """Judge nothing."""
+
+
+class _Choice(forms.ChoiceField):
+    """A choice that has a default."""
+
+    def validate(self, value: Any) -> None:
+        """Refuse only what is no choice."""
+        if value:
+            super().validate(value)
+
+
 class GuardrailForm(forms.Form):
     """One guardrail; a row without name, PromQL and bound is none. The domain judges it."""
 
     use_required_attribute = False
 
-    name = forms.CharField(
-        required=False, help_text="Small letters, digits, - and _.", widget=_text("too-many-errors")
-    )
-    promql = forms.CharField(
+    name = _Text(help_text="Small letters, digits, - and _.", widget=_text("too-many-errors"))
+    promql = _Text(
         label="PromQL",
-        required=False,
         help_text="It must give one series, also while all is well: add “or vector(0)” if not.",
         widget=forms.Textarea(
             attrs={"rows": "2", "class": "cw-code", "spellcheck": "false", "placeholder": "sum(up)"}
         ),
     )
-    side = forms.ChoiceField(label="Stops when it", choices=_SIDES, required=False)
-    bound = forms.CharField(label="Bound", required=False, widget=_text("20% or 2s"))
+    side = _Choice(label="Stops when it", choices=_SIDES)
+    bound = _Text(label="Bound", widget=_text("20% or 2s"))
     unit = forms.CharField(required=False, help_text=guards.UNIT_HELP, widget=_text("ratio"))
-    source = forms.CharField(
-        required=False, help_text="Alias of a Prometheus of this environment."
-    )
+    source = forms.CharField(required=False, help_text="Alias of a Prometheus of this environment.")
     breaches = forms.CharField(required=False, help_text="So many of the newest readings.")
     every = forms.CharField(required=False)
-    no_data = forms.ChoiceField(
-        label="Without data", choices=guards.NO_DATA, required=False, help_text=guards.NO_DATA_HELP
-    )
+    no_data = _Choice(label="Without data", choices=guards.NO_DATA, help_text=guards.NO_DATA_HELP)
 
     @property
     def is_empty(self) -> bool:
@@ -86,21 +95,27 @@ class GuardrailForm(forms.Form):
 class GuardrailRows(_FormSet):
     """All rows of an environment."""
 
-    def add_fields(self, form: forms.Form, index: int | None) -> None:
+    found: tuple[Guardrail, ...] = ()
+    """What the rows hold, once they were checked and all of it was right."""
+
+    def add_fields(self, form: GuardrailForm, index: int | None) -> None:
         """Call the box of each row what it does."""
         super().add_fields(form, index)
-        form.fields["DELETE"].label = "Remove this guardrail when I save"
+        form.fields["DELETE"].label = "Remove it when I save"
 
-    def check(self, sources: Iterable[str]) -> tuple[Guardrail, ...]:
-        """Return the guardrails; put every error beside its field.
+    def check(self, sources: Collection[str] | None) -> None:
+        """Read the guardrails; put every error beside its field.
 
-        ``sources`` are the aliases of the environment's Prometheus servers.
+        ``sources`` are the aliases of the environment's Prometheus servers; None: not known yet.
         """
-        found, errors = mandatory.read(
-            [row.raw() for row in self._kept()], sources=frozenset(sources)
-        )
+        raw = [row.raw() for row in self._kept()]
+        self.found, errors = mandatory.read(raw, sources=sources)
         self.place(errors)
-        return found
+
+    @property
+    def kept(self) -> list[dict[str, Any]]:
+        """Return the guardrails as the environment keeps them."""
+        return [mandatory.to_json(guardrail) for guardrail in self.found]
 
     def place(self, errors: Iterable[SpecError]) -> None:
         """Show each error beside its field."""
@@ -135,14 +150,18 @@ _Rows = forms.formset_factory(
     extra=_EXTRA,
     max_num=mandatory.MOST,
     can_delete=True,
-    can_delete_extra=False,
 )
 
 
 def guardrail_rows(data: Any = None, environment: Environment | None = None) -> GuardrailRows:
-    """Return the rows of an environment's guardrails, and two empty ones."""
+    """Return the rows of an environment's guardrails, and two empty ones.
+
+    Unbound where ``data`` is of a form without them.
+    """
+    data = data if data is not None and f"{PREFIX}-TOTAL_FORMS" in data else None
     stored = environment.guardrails if environment else []
-    initial = [_shown(each) for each in stored if isinstance(each, Mapping)]
+    # What was sent is read whole: a row that equals the stored one is no empty one.
+    initial = [_shown(each) for each in stored if isinstance(each, Mapping) and data is None]
     made: GuardrailRows = _Rows(data, initial=initial, prefix=PREFIX)  # type: ignore[assignment]
     for row in made.forms:
         if row.initial == {}:

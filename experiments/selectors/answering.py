@@ -72,6 +72,9 @@ class Lived:
     is_rehearsal: bool
     """Its backend is a rehearsal: nothing real was touched."""
     is_unconfirmed: bool
+    """Its removal is not confirmed by its backend."""
+    is_unchecked: bool
+    """Somebody said that it was removed by hand, which its backend has not confirmed."""
     state: str
     note: str
     by_hand: tuple[str, ...]
@@ -82,6 +85,13 @@ class Lived:
     def is_live(self) -> bool:
         """Return whether it may still be there."""
         return self.ended_at is None
+
+    @property
+    def lasted(self) -> str:
+        """Return how long it was there; empty while it may still be."""
+        if self.ended_at is None:
+            return ""
+        return words.length((self.ended_at - self.began_at).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,7 @@ def lived(row: Injection, catalogue: ledger.Catalogue) -> Lived:
         is_certain=is_certain,
         is_rehearsal=row.connection.kind == "fake",
         is_unconfirmed=is_unchecked or bool(live and live.is_unconfirmed),
+        is_unchecked=is_unchecked,
         state=state,
         note=note,
         by_hand=tuple((row.plan or {}).get("by_hand", ())),

@@ -71,9 +71,10 @@ class Live:
         return json.dumps({"If-None-Match": self.etag})
 
     @property
-    def unconfirmed(self) -> tuple[LiveRow, ...]:
-        """Return the faults whose removal could not be confirmed, or was only told."""
-        return tuple(row for row in self.rows if row.fault.is_unconfirmed or row.fault.is_unchecked)
+    def unconfirmed(self) -> int:
+        """Return how many removals could not be confirmed, or were only told, orphans included."""
+        told = (row.fault.is_unconfirmed or row.fault.is_unchecked for row in self.rows)
+        return sum(told) + len(self.orphans)
 
 
 @dataclass(frozen=True, slots=True)

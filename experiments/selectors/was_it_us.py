@@ -69,18 +69,19 @@ def read(query: Mapping[str, str], now: datetime) -> Question:
 
 
 def answer(question: Question, catalogue: ledger.Catalogue) -> Answer:
-    """Answer it in at most nine queries, each through an index and cut at a bound."""
+    """Answer it in at most ten queries, each through an index and cut at a bound."""
+    live = _may_be_live()
     of_service = Q(run__version__experiment__service=question.service) if question.service else Q()
-    own, is_cut = _live_then(question, of_service)
+    own, is_cut = _live_then(question, of_service, live)
     others: list[Injection] = []
     if question.service:
-        others, are_cut = _live_then(question, ~of_service)
+        others, are_cut = _live_then(question, ~of_service, live)
         is_cut = is_cut or are_cut
     orphans = tuple(answering.lost(row) for row in _orphans(question)[:_MOST])
     told = tuple(answering.lived(row, catalogue) for row in own)
     told_others = tuple(answering.lived(row, catalogue) for row in others)
     kind = answering.kind_of(told, told_others, orphans)
-    nearby = () if kind == "yes" else _nearby(question, of_service, told)
+    nearby = () if kind == "yes" else _nearby(question, of_service, told, live)
     return Answer(
         question=question,
         kind=kind,
@@ -109,14 +110,19 @@ def _rows(question: Question) -> QuerySet[Injection]:
     return rows
 
 
-def _live_then(question: Question, which: Q) -> tuple[list[Injection], bool]:
+def _may_be_live() -> list[int]:
+    """Return the ids of all faults that may exist now, read once for every list of the answer."""
+    return list(Injection.objects.filter(_MAY_BE_LIVE).order_by().values_list("pk", flat=True))
+
+
+def _live_then(question: Question, which: Q, now_live: list[int]) -> tuple[list[Injection], bool]:
     """Return what was live in the span, what still is first, then the newest; and whether cut.
 
-    Two reads: what may be live now is found by its partial indexes, what is over by the index on
-    its end, which an OR of the two would not use on every database.
+    What is over is found by the index on its end, which an OR with the rest would not use on every
+    database.
     """
     begun = _rows(question).filter(which, intent_at__lte=question.span.end)
-    live = list(begun.filter(_MAY_BE_LIVE).order_by("-intent_at", "-pk")[: _MOST + 1])
+    live = list(begun.filter(pk__in=now_live).order_by("-intent_at", "-pk")[: _MOST + 1])
     over = begun.filter(_WAS, recovered_at__gte=question.span.start)
     past = list(over.order_by("-recovered_at", "-pk")[: _MOST + 1])
     return [*live[:_MOST], *past[:_MOST]], max(len(live), len(past)) > _MOST
@@ -136,19 +142,21 @@ def _orphans(question: Question) -> QuerySet[Orphan]:
     return rows
 
 
-def _nearby(question: Question, which: Q, own: Sequence[Lived]) -> tuple[Near, ...]:
+def _nearby(
+    question: Question, which: Q, own: Sequence[Lived], now_live: list[int]
+) -> tuple[Near, ...]:
     """Return the nearest fault before and after the span, of the service if it has one."""
     if own:
         return ()
     start, end = question.span.start, question.span.end
     found = []
     rows = _rows(question)
-    before = rows.filter(
-        _WAS, recovered_at__lt=start, recovered_at__gte=start - _NEARBY
-    ).order_by("-recovered_at")
+    before = rows.filter(_WAS, recovered_at__lt=start, recovered_at__gte=start - _NEARBY).order_by(
+        "-recovered_at"
+    )
     # A later fault ended later still, or is live: its end is what the index holds.
     after = rows.filter(
-        _MAY_BE_LIVE | Q(recovered_at__gte=end, recovered_at__lte=end + 2 * _NEARBY),
+        Q(pk__in=now_live) | Q(recovered_at__gte=end, recovered_at__lte=end + 2 * _NEARBY),
         intent_at__gt=end,
         intent_at__lte=end + _NEARBY,
     ).exclude(phase=InjectionPhase.CANCELLED.value)

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
+from experiments.domain import mandatory
 from experiments.domain.method import Checkpoint, Guardrail
 from experiments.domain.spec import Experiment
 from experiments.engine import guardrails
 from experiments.engine.snapshot import Pace, Sample
-from experiments.models import Reading, Run
+from experiments.models import Environment, Reading, Run
 from experiments.selectors import words
 
 _MOST_SAMPLES = 40
@@ -49,6 +50,12 @@ def rule_of(guardrail: Guardrail) -> str:
     bound = guardrail.above if guardrail.above is not None else guardrail.below
     shown = f"{bound:g}" if isinstance(bound, float) else bound
     return f"{guardrail.watches} {side} {shown}, {guardrail.breaches}"
+
+
+def of_environment(environment: Environment) -> list[tuple[str, str, str]]:
+    """Return name, rule and what happens without data, of each guardrail of an environment."""
+    found, _ = mandatory.read(environment.guardrails)
+    return [(each.name, rule_of(each), NO_DATA[each.no_data]) for each in found]
 
 
 def newest_samples(run: Run) -> dict[str, list[Reading]]:

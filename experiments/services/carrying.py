@@ -21,10 +21,10 @@ from drivers.protocol import (
     Plan,
     UnknownOutcomeError,
 )
-from experiments import backends, queue
+from experiments import backends
 from experiments.domain.states import MAY_EXIST, InjectionPhase
 from experiments.models import Injection
-from experiments.services import clock, conducting, held, observing, removing, transitions
+from experiments.services import clock, closing, conducting, held, observing, removing, transitions
 
 log = logging.getLogger(__name__)
 
@@ -196,10 +196,9 @@ def _undo_lost_inject(injection: Injection, plan: Plan, handle: Handle | None) -
     Injection.objects.filter(pk=injection.pk).update(is_unanswered=True)
     current = Injection.objects.select_related("run").get(pk=injection.pk)
     if current.phase == _PHASE.RECOVERED:
-        conducting.begin_recovery(
+        closing.reopen(
             injection=current, reason="an inject came late", actor="engine", now=clock.now()
         )
-        queue.wake("carry", current.pk)
 
 
 def _observe(injection: Injection, attempt: int) -> None:

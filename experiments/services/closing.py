@@ -40,11 +40,6 @@ class NotUnconfirmedError(RuntimeError):
     """The fault's removal did not fail: there is nothing to close by hand."""
 
 
-def may_close(injection: Injection) -> bool:
-    """Return whether the removal was tried and could not be confirmed."""
-    return injection.phase in _CLOSABLE and injection.failures > 0
-
-
 def close_by_hand(*, injection: Injection, user: User, reason: str) -> None:
     """Note that the person removed the fault by hand: its run goes on, and it is checked.
 

@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 from experiments import queue
 from experiments.domain.errors import InvalidDocumentError
 from experiments.domain.method import Checkpoint, FaultAction, Wait
+from experiments.domain.rules import NO_DATA
 from experiments.domain.states import MAY_EXIST, TERMINAL, EndedBy, InjectionPhase, Status
 from experiments.engine import blind, steps
 from experiments.engine import decide as engine
@@ -130,10 +131,15 @@ def _apply(run: Run, step: steps.Step, now: datetime) -> None:
         case steps.Open(name=name, reason=reason):
             _open_checkpoint(run, name, reason, now)
         case steps.Finish(action=action, outcome=outcome):
-            run.actions.filter(name=action, finished_at__isnull=True).update(
+            closed = run.actions.filter(name=action, finished_at__isnull=True).update(
                 finished_at=now, outcome=outcome
             )
             _settle_waiting(run)
+            if closed and action.startswith(NO_DATA):
+                message = f"{action}: {outcome}"
+                transitions.journal(
+                    run=run, kind="checkpoint", message=message, actor="engine", now=now
+                )
         case steps.Recover(action=action, reason=reason, actor=actor):
             row = run.injections.get(action=action)
             begin_recovery(injection=row, reason=reason, actor=actor, now=now)

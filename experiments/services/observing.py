@@ -23,7 +23,7 @@ from experiments.services import clock, held, locking, transitions
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 15.0
+LEASE_S = 12.0
 REWAKE_S = 2.0
 _ROUND_S = 6.0
 _LEAST_EVERY_S = 2.0

@@ -18,6 +18,7 @@ from experiments import backends
 from experiments.analysis.gate import LEAST_BINS
 from experiments.domain import mandatory, parameters, presets, spec
 from experiments.domain.errors import Path, SpecError
+from experiments.domain.method import Guardrail
 from experiments.domain.presets import PresetError
 from experiments.engine.snapshot import Pace
 from experiments.models import Claim, Connection, Environment
@@ -326,6 +327,22 @@ def queries(*, raw: Mapping[str, Any], environment: Environment | None) -> Queri
             else:
                 errors.append(SpecError(path, f"Prometheus cannot read it: {error.message}"))
     return Queries(tuple(errors), tuple(note for note in silent.values() if note))
+
+
+def unreadable(
+    guardrails: Iterable[Guardrail], connections: Mapping[str, Connection]
+) -> list[SpecError]:
+    """Have Prometheus read the guardrails' PromQL. A server that does not answer says nothing."""
+    found = []
+    for index, guardrail in enumerate(guardrails):
+        try:
+            backends.prometheus(connections[guardrail.source]).parse(guardrail.promql or "")
+        except DriverError as error:
+            if not error.retryable:
+                found.append(
+                    SpecError((index, "promql"), f"Prometheus cannot read it: {error.message}")
+                )
+    return found
 
 
 def _silence(source: Connection) -> str:

@@ -122,7 +122,10 @@ def _missed(tolerance: Tolerance, text: str, value: Any = None) -> list[str]:
     if number is not None and tolerance.max is not None and number > tolerance.max:
         missed.append(f"must be at most {tolerance.max:g}")
     if tolerance.equals is not None and not _equal(tolerance.equals, text, value):
-        missed.append(f"must equal {_as_text(tolerance.equals)}")
+        wanted = tolerance.equals
+        missed.append(
+            f"must equal {f'{wanted:g}' if isinstance(wanted, float) else _as_text(wanted)}"
+        )
     if tolerance.regex is not None:
         missed += _unmatched(tolerance.regex, text)
     return missed

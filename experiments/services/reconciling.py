@@ -17,7 +17,15 @@ from drivers.protocol import DriverError, Observation, Owned, Plan
 from experiments import backends
 from experiments.domain.states import MAY_EXIST, InjectionPhase
 from experiments.models import Connection, Injection, Orphan, User
-from experiments.services import abreast, checking, clock, closing, people, transitions
+from experiments.services import (
+    abreast,
+    checking,
+    clock,
+    closing,
+    notifying,
+    people,
+    transitions,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,19 +48,25 @@ class Comparison:
     """Why its backend could not be asked; nothing is known then."""
 
 
+def is_compared(connection: Connection) -> bool:
+    """Return whether faults can be on the connection at all."""
+    return backends.is_driver(connection.kind)
+
+
 def reconcile() -> int:
     """Ask every driver for our faults and begin to remove the orphans. Return how many there were.
 
     Backends are asked at the same time: a hung one does not hold the others.
     """
-    rows = [row for row in Connection.objects.all() if backends.is_driver(row.kind)]
+    rows = [row for row in Connection.objects.all() if is_compared(row)]
     return sum(each.found for each in abreast.for_each(rows, compare, threads=_THREADS))
 
 
 def remove_again() -> int:
     """Compare the connections that have orphans once more. Return how many connections."""
     live = Orphan.objects.filter(gone_at__isnull=True)
-    rows = list(Connection.objects.filter(pk__in=live.values("connection")))
+    held = Connection.objects.filter(pk__in=live.values("connection"))
+    rows = [row for row in held if is_compared(row)]
     abreast.for_each(rows, compare, threads=_THREADS)
     return len(rows)
 
@@ -76,7 +90,8 @@ def compare(connection: Connection, *, budget_s: float = _BUDGET_S) -> Compariso
     except DriverError as error:
         log.warning("%s could not be compared with the ledger: %s", connection, error)
         for orphan in kept:
-            _not_gone(orphan, f"It could not be looked for: {error}")
+            if not _is_in_ledger(orphan):
+                _not_gone(orphan, f"It could not be looked for: {error}")
         return Comparison(remaining=kept.count(), problem=str(error))
     found = sum(_look_after(connection, fault, asked_at) for fault in owned)
     for orphan in kept.order_by("attempts", "pk"):
@@ -109,6 +124,8 @@ def _look_after(connection: Connection, fault: Owned, asked_at: datetime) -> boo
         return False
     is_new = _keep(connection, fault, now)
     log.critical("orphaned fault %s on %s (%s)", fault.token, connection, _where(fault))
+    if is_new:
+        notifying.orphan_found(connection, fault)
     if row is None:
         return True
     if row.phase == InjectionPhase.RECOVERED:
@@ -216,10 +233,11 @@ def _remove(connection: Connection, orphan: Orphan, listed: set[str]) -> None:
         told = (f"{each.name} is {each.phase}" for each in seen.targets if each.phase != "gone")
         _not_gone(orphan, seen.message or ", ".join(told) or "Its removal is not confirmed.")
         return
-    Orphan.objects.filter(pk=orphan.pk).update(
+    went = Orphan.objects.filter(pk=orphan.pk, gone_at__isnull=True).update(
         attempts=F("attempts") + 1, last_error="", gone_at=clock.now()
     )
-    log.warning("orphaned fault %s on %s is gone, as read back", orphan.token, connection)
+    if went:
+        log.warning("orphaned fault %s on %s is gone, as read back", orphan.token, connection)
 
 
 def _not_gone(orphan: Orphan, error: str) -> None:

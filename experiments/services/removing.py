@@ -12,7 +12,7 @@ from drivers.protocol import DriverError, Observation
 from experiments import backends
 from experiments.domain.states import SETTLED, InjectionPhase
 from experiments.models import Claim, Injection
-from experiments.services import clock, held, transitions
+from experiments.services import clock, held, notifying, transitions
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ def recover(injection: Injection, attempt: int) -> None:
             changes |= {"phase": _PHASE.UNSETTLED.value, "due_at": gone_at + wait}
         if held.mine(injection, attempt).update(**changes) != 1:
             return
+        if injection.failures >= _LOUD_AFTER:
+            notifying.removed_after_all(injection)
         if is_settled:
             message = f"{injection.action}: is gone, as read back"
             held.journal(injection, "recovered", f"{message}. {seen.message}".strip(" ."), now)
@@ -101,6 +103,8 @@ def not_gone(injection: Injection, attempt: int, seen: Observation, now: datetim
         if kept and failures in (1, _LOUD_AFTER):
             message = f"{injection.action}: removal is not confirmed ({detail}); trying again"
             held.journal(injection, "error", message, now)
+    if kept and notifying.is_worth_telling(failures):
+        notifying.not_removed(injection, detail)
     if kept and failures >= _LOUD_AFTER:
         log.critical(
             "run %s: %s may still be broken since %s: %s. By hand: %s",

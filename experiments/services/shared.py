@@ -27,7 +27,7 @@ from experiments.services import clock, measuring, snapshots
 
 log = logging.getLogger(__name__)
 
-_LEASE_S = 30.0
+_LEASE_S = 10.0
 _LEAD_STEPS = 2
 _MOST_BINS = 4000
 _FRESH = 0.9

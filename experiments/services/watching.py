@@ -29,7 +29,8 @@ from experiments.services import clock, locking, measuring, shared, snapshots, t
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 30.0
+LEASE_S = 10.0
+"""A source is given 5 s. Shorter than any guardrail's patience: a dead worker blinds none."""
 REWAKE_S = 2.0
 _LIVE = sorted(status.value for status in LIVE)
 _GUARDED = (Status.BASELINE, Status.INJECTING)

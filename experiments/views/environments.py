@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from experiments.forms.connections import ConnectionForm
-from experiments.forms.environments import EnvironmentForm, alias_rows
+from experiments.forms.environments import AliasRows, EnvironmentForm, alias_rows
+from experiments.forms.mandatory import GuardrailRows, guardrail_rows, with_more_rows
 from experiments.models import Connection, Environment, User
-from experiments.services import connecting, people
+from experiments.selectors import orphans, watchers
+from experiments.services import connecting, people, previewing, reconciling
 
 
 @require_GET
@@ -45,7 +47,11 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
         return render(
             request,
             "environments/read.html",
-            {"environment": environment, "aliases": aliases},
+            {
+                "environment": environment,
+                "aliases": aliases,
+                "guardrails": watchers.of_environment(environment),
+            },
         )
     return _environment(request, environment)
 
@@ -64,7 +70,11 @@ def connection_edit(request: HttpRequest, name: str) -> HttpResponse:
         return render(
             request,
             "environments/connection_read.html",
-            {"connection": connection, "points_at": connecting.summary(connection)},
+            {
+                "connection": connection,
+                "points_at": connecting.summary(connection),
+                "orphans": _orphans(connection),
+            },
         )
     return _connection(request, connection)
 
@@ -82,26 +92,51 @@ def connection_check(request: HttpRequest, name: str) -> HttpResponse:
 
 def _environment(request: HttpRequest, environment: Environment | None) -> HttpResponse:
     people.require(_person(request), "administer", "change environments")
-    data = request.POST if request.method == "POST" else None
+    wants_rows = "more" in request.POST
+    data: QueryDict | None = request.POST if request.method == "POST" else None
+    if wants_rows:
+        data = with_more_rows(request.POST)
     form = EnvironmentForm(data, instance=environment)
     rows = alias_rows(data, environment)
-    if data is not None:
-        are_valid = rows.is_valid()
+    guards = guardrail_rows(data, environment)
+    if data is not None and not wants_rows:
+        are_valid = all([rows.is_valid(), _are_right(guards, rows)])
         if form.is_valid() and are_valid:
+            filled = form.save(commit=False)
+            if guards.is_bound:
+                filled.guardrails = guards.kept
             saved = connecting.save_environment(
-                user=_person(request), environment=form.save(commit=False), aliases=rows.bound()
+                user=_person(request), environment=filled, aliases=rows.bound()
             )
             messages.success(request, f"Environment {saved.name} is saved.")
             return redirect("environment_edit", name=saved.name)
     context: dict[str, Any] = {
         "form": form,
         "rows": rows,
+        "guards": guards,
+        "wants_rows": wants_rows,
         "environment": Environment.objects.filter(pk=environment.pk).first()
         if environment
         else None,
         "has_connections": Connection.objects.exists(),
     }
-    return render(request, "environments/edit.html", context, status=_status(data))
+    status = 200 if wants_rows else _status(data)
+    return render(request, "environments/edit.html", context, status=status)
+
+
+def _are_right(guards: GuardrailRows, aliases: AliasRows) -> bool:
+    """Return whether the rows hold guardrails that the environment's Prometheus can read."""
+    if not guards.is_bound:
+        return True
+    if guards.is_valid():
+        sources = None
+        if aliases.is_valid():
+            bound = dict(aliases.bound())
+            sources = {name: each for name, each in bound.items() if each.kind == "prometheus"}
+        guards.check(sources)
+        if sources is not None and not guards.has_errors:
+            guards.place(previewing.unreadable(guards.found, sources))
+    return not guards.has_errors
 
 
 def _connection(request: HttpRequest, connection: Connection | None) -> HttpResponse:
@@ -125,10 +160,18 @@ def _connection(request: HttpRequest, connection: Connection | None) -> HttpResp
         "form": form,
         "fields": [(form[name], units.get(name, "")) for name in form.fields],
         "connection": Connection.objects.filter(pk=connection.pk).first() if connection else None,
+        "orphans": _orphans(connection),
         "kinds": Connection.KINDS,
         "kind": form.kind,
     }
     return render(request, "environments/connection.html", context, status=_status(data))
+
+
+def _orphans(connection: Connection | None) -> list[orphans.OrphanRow] | None:
+    """Return the connection's orphans; None where there can be none."""
+    if connection is None or not reconciling.is_compared(connection):
+        return None
+    return orphans.of_connection(connection)
 
 
 def _status(data: Any) -> int:

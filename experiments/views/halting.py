@@ -40,6 +40,7 @@ def page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpRespons
     """Show the page, with a form that was filled in wrongly or with what was just made."""
     everywhere = selector.scope_summary(None)
     context: dict[str, Any] = {
+        "section": "halt",
         "rows": selector.rows(everywhere),
         "everywhere": everywhere,
         "everything": EVERYTHING,
@@ -71,6 +72,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     scope = selector.scope_summary(environment)
     runs = selector.stoppable(environment)
     context = {
+        "section": "halt",
         "scope": scope,
         "everything": EVERYTHING,
         "reason": request.GET.get("reason", "")[:_REASON_LENGTH],

@@ -53,8 +53,9 @@ def context_of(run: Run, now: datetime, *, everything: bool = False) -> dict[str
     waiting = watchers.checkpoint_rows(run, document)
     key = forms_key(run, [row.name for row in waiting])
     tag = etag(run, key)
-    may_exist = [row for row in run.injections.all() if row.phase in ledger.MAY_EXIST_VALUES]
+    may_exist = [row for row in run.injections.all() if ledger.may_be_there(row)]
     live = [ledger.in_words(row, catalogue) for row in may_exist]
+    unchecked = sum(fault.is_unchecked for fault in live)
     context: dict[str, Any] = {
         "run": run,
         "raw": run.version.document,
@@ -62,7 +63,8 @@ def context_of(run: Run, now: datetime, *, everything: bool = False) -> dict[str
         "who": words.person(run.requested_by),
         "live": live,
         "is_unconfirmed": any(fault.is_unconfirmed for fault in live),
-        "promise": _promise(run, len(live)),
+        "unchecked": unchecked,
+        "promise": _promise(run, len(live) - unchecked, unchecked),
         "phases": timeline.phase_steps(run, document, journal.judging_at),
         "journal": journal,
         "evidence": evidence.evidence_rows(run, catalogue),
@@ -88,10 +90,11 @@ def _polls(run: Run, live: list[ledger.LiveFault]) -> bool:
     return run.is_live or bool(live)
 
 
-def _promise(run: Run, count: int) -> str:
+def _promise(run: Run, count: int, unchecked: int) -> str:
     """Say what Stop will do."""
     if run.status == Status.JUDGING:
-        return "Every fault is gone; the run is being judged."
+        gone = "A fault is not checked yet" if unchecked else "Every fault is gone"
+        return f"{gone}; the run is being judged."
     if run.stop_requested_at is not None:
         return "Stopping: every fault is being removed."
     if run.status == Status.RECOVERING and count:
@@ -100,6 +103,8 @@ def _promise(run: Run, count: int) -> str:
         return f"Ends the run now and removes {words.counted(count, 'fault')} at once."
     if run.status in (Status.REQUESTED, Status.CHECKING, Status.BASELINE):
         return "No fault is live yet: the run ends without one."
+    if unchecked:
+        return "What was removed by hand is not checked yet; the run will end as stopped."
     return "No fault is live; it will end as stopped."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.domain import rules
-from tests.domain.documents import edited, errors, full, without
+from tests.domain.documents import edited, errors, full, read, without
 
 HOLDS = {"name": "a", "quantile": {"histogram": "x_bucket"}}
 
@@ -115,6 +115,102 @@ def test_a_guardrail_watches_an_sli_that_is_there_on_one_side_in_its_unit():
     assert "either above or below" in told("guardrails.0.below", "1%")["guardrails[0]"]
     assert "either above or below" in errors(without("guardrails.0.above"))["guardrails[0]"]
     assert "percentage" in told("guardrails.0.above", 0.2)["guardrails[0].above"]
+
+
+OWN = {"name": "busy", "promql": "sum(queue)", "unit": "s", "above": "2s", "source": "metrics"}
+
+
+def test_a_guardrail_may_watch_promql_of_its_own():
+    raw = full(guardrails=[*full()["guardrails"], OWN])
+    assert errors(raw) == {}
+    document = read(raw)
+    own = document.watched(document.guardrails[1])
+    assert (own.name, own.source, own.value, own.in_unit("2s")) == (
+        "busy",
+        "metrics",
+        "sum(queue)",
+        2,
+    )
+    assert [sli.name for sli in document.measures][-1] == "busy"
+    assert errors(full(guardrails=[{"name": "g", "promql": "up", "below": 1}])) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "message"),
+    [
+        ({"promql": None}, "", "needs either sli or promql: what does it watch?"),
+        ({"sli": "errors", "unit": None, "above": "5%", "source": None}, "", "promql, not both"),
+        (
+            {"sli": "errors", "promql": None, "above": "5%", "unit": None},
+            "source",
+            "that of the SLI",
+        ),
+        (
+            {"sli": "errors", "promql": None, "above": "5%", "source": None},
+            "unit",
+            "belongs to promql",
+        ),
+        ({"promql": "  "}, "promql", "is missing"),
+        ({"promql": ""}, "promql", "is missing"),
+        ({"promql": 3}, "promql", "must be a text"),
+        ({"above": "20%"}, "above", "20%"),
+        ({"above": 0.2, "unit": "ratio"}, "above", "must be a percentage"),
+        ({"above": "x", "unit": ""}, "above", "not a number"),
+        ({"below": 1}, "", "either above or below"),
+        ({"name": "errors"}, "name", "already the name of an SLI"),
+        ({"no_data": "wait"}, "no_data", "'stop', 'ignore' or 'checkpoint'"),
+        ({"unit": "w" * 40, "above": 2}, "unit", "at most 32"),
+        ({"source": 3}, "source", "must be a text"),
+    ],
+)
+def test_what_is_wrong_with_a_guardrail_is_told_at_its_field(changes, place, message):
+    rail = {key: value for key, value in (OWN | changes).items() if value is not None}
+    found = errors(full(guardrails=[rail]))
+    assert list(found) == [f"guardrails[0].{place}" if place else "guardrails[0]"]
+    assert message in next(iter(found.values()))
+
+
+def test_everything_wrong_with_a_guardrail_is_told_at_once():
+    rail = {"name": "A!", "sli": "nope", "promql": "", "every": "0s", "above": "x", "below": "y"}
+    assert set(errors(full(guardrails=[rail]))) == {
+        "guardrails[0]",
+        "guardrails[0].name",
+        "guardrails[0].sli",
+        "guardrails[0].promql",
+        "guardrails[0].every",
+    }
+
+
+def test_names_of_a_guardrails_checkpoints_are_kept_for_them():
+    assert (
+        "as the checkpoints that guardrails open"
+        in told("method.1.name", "no-data-stop")["method[1].name"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "message"),
+    [
+        ({"jsonpath": "status"}, "must begin with $"),
+        ({"jsonpath": "$.a["}, "is no JSONPath"),
+        ({"jsonpath": "$[?typeof(@) == 'x']"}, "'typeof' is not defined"),
+        ({"jsonpath": "$" + ".a" * 300}, "at most 500"),
+        ({"jsonpath": ""}, "is missing"),
+        ({"jsonpath": 3}, "must be a text"),
+    ],
+)
+def test_a_jsonpath_is_compiled_when_the_document_is_read(tolerance, message):
+    assert message in told("probes.0.tolerance", tolerance)["probes[0].tolerance.jsonpath"]
+
+
+def test_a_jsonpath_needs_an_http_answer():
+    assert errors(edited("probes.0.tolerance", {"jsonpath": "$.ok", "equals": True})) == {}
+    assert errors(edited("probes.0.tolerance", {"jsonpath": "$.ok"})) == {}, "it must exist"
+    place = "probes[1].tolerance.jsonpath"
+    assert "http probe" in told("probes.1.tolerance", {"jsonpath": "$.ok", "min": 1})[place]
+    raw = edited("probes.0.tolerance", {"jsonpath": "$.ok"})
+    raw["probes"][0]["http"]["method"] = "HEAD"
+    assert "HEAD has none" in errors(raw)["probes[0].tolerance.jsonpath"]
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,15 @@ def test_the_json_schema_knows_every_fault_and_is_json():
     assert len(schema["$defs"]["FaultAction"]["allOf"]) == 3
 
 
+def test_the_json_schema_knows_guardrails_and_jsonpaths():
+    definitions = spec.json_schema(CATALOGUE)["$defs"]
+    guardrail = definitions["Guardrail"]
+    assert {"sli", "promql", "source", "unit", "no_data"} <= set(guardrail["properties"])
+    assert guardrail["properties"]["no_data"]["enum"] == ["stop", "ignore", "checkpoint"]
+    assert guardrail["required"] == ["name"]
+    assert "RFC 9535" in definitions["Tolerance"]["properties"]["jsonpath"]["description"]
+
+
 def test_too_much_and_too_deep_is_refused_before_it_is_walked():
     deep: object = "end"
     for _ in range(5000):

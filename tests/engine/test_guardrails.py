@@ -47,7 +47,7 @@ def test_samples_without_data_do_not_count_as_samples():
 
 def test_a_breach_is_told_with_its_values_and_bound():
     assert ruling(True, False, True).reason == (
-        "g: 2 of the last 3 readings of load were above 50: 80, 80"
+        "g: 2 of the last 3 readings of load were above 50: 80 at 12:00:05, 80 at 12:00:15"
     )
     assert "below 50" in ruling(True, True, above=None, below=50).reason
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +15,8 @@ from experiments.engine import blind
 from experiments.engine import decide as engine
 from experiments.engine.decide import decide
 from experiments.engine.snapshot import ActionState, CallState, InjectionState, RunSnapshot
-from experiments.engine.steps import Begin, Finish, Move, Recover, Stop, Wake
-from tests.engine.worlds import STOP, T0, at, began, fault, injection, pending, run
+from experiments.engine.steps import Begin, Finish, Move, Open, Recover, Stop, Wake
+from tests.engine.worlds import STOP, T0, at, began, fault, injection, pending, run, samples
 
 
 def next_due(snapshot: RunSnapshot, now: datetime) -> Any:
@@ -24,6 +25,7 @@ def next_due(snapshot: RunSnapshot, now: datetime) -> Any:
 
 LIVE = ["requested", "checking", "baseline", "injecting", "recovering", "settling", "judging"]
 GUARDED = {"guardrails": [{"name": "g", "sli": "load", "above": 50}]}
+ASKING = {"guardrails": [{"name": "g", "sli": "load", "above": 50, "no_data": "checkpoint"}]}
 
 
 @pytest.mark.parametrize("status", ["completed", "stopped", "errored", "refused"])
@@ -32,9 +34,43 @@ def test_an_ended_run_is_never_looked_at_again(status):
 
 
 @pytest.mark.parametrize("status", LIVE)
-def test_a_live_run_is_looked_at_every_few_seconds(status):
-    assert T0 < next_due(run(status), T0) <= at(5)
-    assert T0 < next_due(run(status, document=GUARDED), T0) <= at(1), "silence speaks by time"
+def test_a_live_run_is_looked_at_now_and_then_even_if_nothing_is_due(status):
+    document = {"timing": {"baseline": "1h", "settle": "1h", "step": "5s"}}
+    assert next_due(run(status, document=document), T0) == at(120)
+
+
+@pytest.mark.parametrize("status", ["baseline", "injecting"])
+def test_it_comes_back_when_a_guardrail_would_be_blind(status):
+    document = GUARDED | {"timing": {"baseline": "1h", "settle": "0s", "step": "5s"}}
+    guarded = run(status, document=document, watched_since=T0, actions=began(one=0))
+    # A step and two scrapes, and three times every five seconds.
+    assert next_due(guarded, T0) == at(22)
+    fed = dataclasses.replace(guarded, guardrails={"g": samples(False, first=10)})
+    assert next_due(fed, at(12)) == at(32)
+    assert next_due(fed, at(33)) == at(33 + 120), "a silence that has spoken is over"
+
+
+def test_looks_are_the_sweeps_and_wake_no_tick():
+    looks = pending("watch", due_at=at(1))
+    live = injection("active", due_at=at(1), recover_by=at(9))
+    watched = run("injecting", calls=looks, injections=live, actions=began(one=0))
+    assert next_due(watched, T0) == at(9)
+    assert decide(watched, at(2)) == ()
+    asked = run("injecting", calls=pending("probe", due_at=at(1)), actions=began(one=0))
+    assert next_due(asked, T0) == at(1)
+    assert decide(asked, at(1)) == (Wake("probe"),)
+
+
+def test_it_comes_back_when_nobody_has_answered_a_guardrails_checkpoint():
+    waiting = run(
+        "injecting",
+        document=ASKING,
+        watched_since=T0,
+        actions={**began(one=0), "no-data-g": ActionState(at(30))},
+        injections=injection("active", recover_by=at(9000)),
+    )
+    assert next_due(waiting, at(600)) == at(630)
+    assert next_due(waiting, at(400)) == at(520), "nothing else is due before"
 
 
 def test_it_comes_back_for_whatever_is_due_next():
@@ -85,11 +121,11 @@ def snapshots(draw: Any) -> Any:
     }
     actions = {
         name: ActionState(at(draw(st.floats(-60, 0))), draw(moments))
-        for name in draw(st.sets(st.sampled_from("abcd")))
+        for name in draw(st.sets(st.sampled_from(["a", "b", "c", "d", "no-data-g"])))
     }
     calls = {
         kind: CallState(kind, draw(moments), draw(moments), draw(moments), draw(moments), True)
-        for kind in draw(st.sets(st.sampled_from(["check", "gate", "watch", "judge"])))
+        for kind in draw(st.sets(st.sampled_from(["check", "gate", "watch", "probe", "judge"])))
     }
     return run(
         draw(st.sampled_from(LIVE)),
@@ -98,8 +134,9 @@ def snapshots(draw: Any) -> Any:
         injections=injections,
         actions=actions,
         calls=calls,
-        document=draw(st.sampled_from([{}, GUARDED])),
+        document=draw(st.sampled_from([{}, GUARDED, ASKING])),
         watched_since=draw(st.none() | st.just(T0)),
+        guardrails={"g": samples(*draw(st.lists(st.sampled_from([False, True, None]))))},
     )
 
 
@@ -113,10 +150,13 @@ def test_whatever_a_run_looks_like_it_is_decided_and_looked_at_again(snapshot, n
     assert len(moves) <= 1
     assert not moves or steps[-1] is moves[0]
     if snapshot.stop is not None:
-        assert not [step for step in steps if isinstance(step, Begin | Stop)]
+        assert not [step for step in steps if isinstance(step, Begin | Open | Stop)]
     for step in steps:
         if isinstance(step, Begin):
             assert step.action not in snapshot.actions
+            assert not any(isinstance(other, Open) for other in steps)
+        if isinstance(step, Open):
+            assert step.name not in snapshot.actions
         if isinstance(step, Finish):
             assert snapshot.actions[step.action].finished_at is None
 

@@ -111,6 +111,7 @@ probes = some(
         equals=scalars,
         min=scalars,
         regex=words,
+        jsonpath=words,
     ),
 )
 documents = some(
@@ -128,7 +129,17 @@ documents = some(
     slis=st.one_of(st.lists(st.one_of(slis, scalars), max_size=3), scalars),
     method=st.lists(actions, max_size=3),
     guardrails=st.lists(
-        some(name=words, sli=words, above=amounts, breaches=scalars, every=amounts, no_data=words),
+        some(
+            name=words,
+            sli=words,
+            promql=words,
+            source=words,
+            unit=words,
+            above=amounts,
+            breaches=scalars,
+            every=amounts,
+            no_data=words,
+        ),
         max_size=2,
     ),
     probes=st.lists(probes, max_size=2),
@@ -217,6 +228,51 @@ def test_another_kind_of_sli_drops_the_old_measure():
     found = changed({"slis-0-kind": "ratio", "slis-0-ratio-bad": "a", "slis-0-ratio-total": "b"})
     assert found["slis"][0]["ratio"] == {"bad": "a", "total": "b"}
     assert "quantile" not in found["slis"][0]
+
+
+def test_a_guardrail_changes_from_an_sli_to_promql_of_its_own_and_back():
+    own = {
+        "guardrails-0-kind": "promql",
+        "guardrails-0-promql": "sum(queue)",
+        "guardrails-0-unit": "jobs",
+        "guardrails-0-source": "metrics",
+        "guardrails-0-above": "60",
+    }
+    found = changed(own)
+    assert found["guardrails"] == [
+        {
+            "name": "too-many-errors",
+            "promql": "sum(queue)",
+            "unit": "jobs",
+            "source": "metrics",
+            "above": 60,
+            "every": "5s",
+        }
+    ]
+    assert authoring.validate(found).spec is not None
+    back = changed(
+        {
+            "guardrails-0-kind": "sli",
+            "guardrails-0-sli": "orders_errors",
+            "guardrails-0-above": "20%",
+        },
+        found,
+    )
+    assert back["guardrails"] == DOCUMENT["guardrails"]
+
+
+def test_fields_of_promql_that_a_guardrail_on_an_sli_has_can_be_emptied():
+    raw = copy.deepcopy(DOCUMENT)
+    raw["guardrails"][0] |= {"promql": "up", "unit": "s"}
+    found = changed({"guardrails-0-promql": "", "guardrails-0-unit": ""}, raw)
+    assert found["guardrails"] == DOCUMENT["guardrails"]
+
+
+def test_a_probe_selects_from_json():
+    edits = {"probes-0-tolerance-jsonpath": "$.ok", "probes-0-tolerance-equals": "true"}
+    found = changed(edits)
+    assert found["probes"][0]["tolerance"] == {"status": 200, "jsonpath": "$.ok", "equals": True}
+    assert authoring.validate(found).spec is not None
 
 
 def test_another_fault_drops_the_parameters_of_the_old_one():

@@ -121,6 +121,10 @@ class Stack:
             return False
         return True
 
+    def names(self) -> list[str]:
+        """Return the names of all the processes, running or not."""
+        return list(self._processes)
+
     def pid(self, name: str) -> int:
         """Return the id of the process."""
         return self._supervisors[name].pids()[name]
@@ -150,6 +154,11 @@ class Stack:
         """Start a process that does not run, without waiting until it is ready."""
         assert not self.is_alive(name), f"{name} runs"
         self._launch(self._processes[name])
+
+    def is_ready(self, name: str) -> bool:
+        """Return whether the process runs and has said that it is ready."""
+        ready = self._processes[name].ready
+        return self.is_alive(name) and (ready is None or ready())
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Have the agent do something; return its answer. Raises AssertionError with its words."""

@@ -219,6 +219,55 @@ def test_another_fault_redraws_the_row_and_keeps_what_was_written(client, author
     assert re.search(r'type="hidden" name="method-0-with-fixed_delay" value="\$\{delay\}"', shown)
 
 
+def test_a_guardrail_that_watches_promql_of_its_own_has_its_fields(client, author):
+    fields = fields_of(factories.document(), **{"guardrails-0-kind": "promql"})
+    shown = client.post(f"{reverse('editor_row', args=['guardrails'])}?number=0", fields)
+    for name in ("promql", "unit", "source"):
+        assert f'name="guardrails-0-{name}"' in shown.content.decode()
+    assert not barred(shown)
+    without_js = client.post(NEW, {**fields, "do": "redraw"}).content.decode()
+    assert 'name="guardrails-0-promql"' in without_js
+
+
+def test_everything_wrong_with_guardrails_is_told_at_its_field(client, author):
+    own = {"name": "own", "promql": "up", "unit": "ratio", "above": "2s", "no_data": "checkpoint"}
+    raw = factories.document()
+    raw["guardrails"] += [own, {"name": "lost", "sli": "nobody", "above": 1}]
+    raw["probes"][0]["tolerance"] = {"jsonpath": "status"}
+    response = post(client, fields_of(raw, **{"guardrails-1-promql": ""}))
+    assert response.status_code == 422
+    html = response.content.decode()
+    assert "is missing" in error_at(html, "guardrails-1-promql")
+    assert "must be a percentage" in error_at(html, "guardrails-1-above")
+    assert "there is no SLI" in error_at(html, "guardrails-2-sli")
+    assert "must begin with $" in error_at(html, "probes-0-tolerance-jsonpath")
+    assert not Experiment.objects.exists()
+
+
+def test_a_guardrail_on_promql_of_its_own_is_saved(client, author):
+    raw = factories.document()
+    own = {"name": "own", "promql": "up", "unit": "ratio", "below": "99%", "no_data": "checkpoint"}
+    raw["guardrails"].append(own)
+    assert post(client, fields_of(raw)).status_code == 302
+    assert ExperimentVersion.objects.get().document["guardrails"] == raw["guardrails"]
+
+
+def test_the_preview_names_the_guardrails_that_will_watch_and_those_too_fast(client, author):
+    place = factories.environment()
+    place.guardrails = [{"name": "pages", "promql": "up", "below": 1, "every": "2s"}]
+    place.save()
+    fields = {**fields_of(factories.document()), "environment": place.name}
+    shown = text_of(client.post(reverse("experiment_preview"), fields))
+    assert "Guardrails that will watch" in shown
+    assert "of the environment" in shown
+    assert "up below 1, 3 of 5 · no data stops the run" in shown
+    assert "pages reads every 2s but its source gives a new value every 5s" in shown
+    assert 'data-field="id_guardrails-0-breaches"' not in shown, "nothing was written there"
+    fields = fields_of(factories.document(), **{"guardrails-0-breaches": "2 of 4"})
+    shown = text_of(client.post(reverse("experiment_preview"), fields))
+    assert "reads as 2 of the newest 4 readings" in shown
+
+
 def test_the_preview_shows_what_will_be_sent_and_stores_nothing(client, author):
     place = factories.environment()
     fields = {**fields_of(factories.document()), "environment": place.name}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 from django.urls import reverse
 
+from drivers.protocol import DriverError
+from experiments import backends
 from experiments.models import Connection, Environment
 from experiments.services import people
 from tests import factories
-from tests.views.editing import barred
+from tests.views.editing import barred, error_at
 
 pytestmark = pytest.mark.django_db
 PROMETHEUS = {
@@ -173,6 +177,148 @@ def test_a_wrong_environment_is_refused_with_its_reason(client, admin, changes, 
     assert response.status_code == 422
     assert said in response.content.decode()
     assert not Environment.objects.exists()
+
+
+RAIL = {
+    "name": "pages",
+    "promql": "sum(errors) or vector(0)",
+    "side": "above",
+    "bound": "5%",
+    "unit": "ratio",
+    "source": "metrics",
+    "breaches": "2 of 3",
+    "every": "10s",
+    "no_data": "checkpoint",
+}
+STORED = {
+    "name": "pages",
+    "promql": "sum(errors) or vector(0)",
+    "source": "metrics",
+    "unit": "ratio",
+    "above": "5%",
+    "breaches": "2 of 3",
+    "every": "10s",
+    "no_data": "checkpoint",
+}
+EMPTY = {"side": "above", "source": "metrics", "breaches": "3 of 5", "every": "5s"}
+
+
+def rails(*rows, initial=0):
+    found = {
+        "guardrails-TOTAL_FORMS": str(len(rows)),
+        "guardrails-INITIAL_FORMS": str(initial),
+    }
+    for index, row in enumerate(rows):
+        found |= {f"guardrails-{index}-{name}": text for name, text in row.items()}
+    return found
+
+
+class TestGuardrails:
+    @pytest.fixture
+    def place(self):
+        return factories.environment()
+
+    @pytest.fixture
+    def bound(self, place):
+        return {
+            "name": "staging",
+            **aliases(*((each.name, each.connection) for each in place.aliases.all())),
+            "aliases-INITIAL_FORMS": "2",
+        }
+
+    @pytest.fixture
+    def save(self, client, admin, place, bound):
+        return lambda *rows, **changes: client.post(
+            reverse("environment_edit", args=["staging"]), bound | rails(*rows) | changes
+        )
+
+    def test_an_admin_gives_every_run_one_and_takes_it_away(self, client, save, place):
+        response = save(
+            RAIL, EMPTY, RAIL | {"name": "two", "side": "below", "bound": "5"} | {"unit": ""}
+        )
+        assert response.status_code == 302
+        place.refresh_from_db()
+        assert place.guardrails[0] == STORED
+        assert {**place.guardrails[1], "unit": ""}["below"] == 5
+        html = client.get(reverse("environment_edit", args=["staging"])).content.decode()
+        assert html.count("Another guardrail") == 2, "two empty rows are left"
+        assert 'value="5%"' in html
+        assert "sum(errors) or vector(0)" in html
+        assert save(RAIL | {"DELETE": "on"}, EMPTY).status_code == 302
+        place.refresh_from_db()
+        assert place.guardrails == []
+
+    def test_everything_wrong_is_told_at_its_field_and_nothing_is_lost(self, save, place):
+        wrong = {
+            "name": "Pages!",
+            "bound": "5",
+            "breaches": "9 of 2",
+            "every": "now",
+            "source": "mesh",
+        }
+        response = save(RAIL | wrong, RAIL | {"bound": "", "promql": ""})
+        assert response.status_code == 422
+        html = response.content.decode()
+        assert "small letters" in error_at(html, "guardrails-0-name")
+        assert "must be a percentage" in error_at(html, "guardrails-0-bound")
+        assert "can never happen" in error_at(html, "guardrails-0-breaches")
+        assert "now" in error_at(html, "guardrails-0-every")
+        assert "no Prometheus of the environment" in error_at(html, "guardrails-0-source")
+        assert "either above or below" in error_at(html, "guardrails-1-bound")
+        assert "is missing" in error_at(html, "guardrails-1-promql")
+        for text in ("Pages!", "9 of 2", "now"):
+            assert f'value="{text}"' in html
+        assert barred(response) == []
+        place.refresh_from_db()
+        assert place.guardrails == []
+
+    def test_promql_that_the_server_cannot_read_is_told(self, save, place, monkeypatch):
+        def cannot(query):
+            raise DriverError("unexpected end of input")
+
+        reader = types.SimpleNamespace(parse=cannot)
+        monkeypatch.setattr(backends, "prometheus", lambda connection: reader)
+        html = save(RAIL | {"promql": "sum("}).content.decode()
+        assert "unexpected end of input" in error_at(html, "guardrails-0-promql")
+
+    def test_more_rows_come_and_nothing_is_stored_or_lost(self, save, place):
+        response = save(RAIL, EMPTY, more="guardrails", title="Not yet")
+        assert response.status_code == 200
+        html = response.content.decode()
+        assert 'name="guardrails-TOTAL_FORMS" value="4"' in html
+        assert html.count("Another guardrail") == 3
+        assert "sum(errors) or vector(0)" in html
+        place.refresh_from_db()
+        assert (place.guardrails, place.title) == ([], "")
+
+    def test_a_form_without_them_leaves_them(self, client, admin, place, bound):
+        place.guardrails = [STORED]
+        place.save()
+        client.post(reverse("environment_edit", args=["staging"]), bound | {"title": "Stage"})
+        place.refresh_from_db()
+        assert (place.guardrails, place.title) == ([STORED], "Stage")
+
+    def test_an_alias_that_one_needs_cannot_go(self, client, admin, place):
+        fields = {"name": "staging", **aliases(), **rails(RAIL)}
+        response = client.post(reverse("environment_edit", args=["staging"]), fields)
+        assert response.status_code == 422
+        assert "it has none" in error_at(response.content.decode(), "guardrails-0-source")
+        assert place.aliases.count() == 2
+
+    def test_everybody_reads_them(self, client, operator, place):
+        place.guardrails = [STORED | {"promql": "<b>"}]
+        place.save()
+        html = client.get(reverse("environment_edit", args=["staging"])).content.decode()
+        assert "pages" in html
+        assert "&lt;b&gt; above 5%, 2 of 3 · without data it asks a person" in html
+        shown = client.get("/api/v1/environments").json()["results"][0]["guardrails"]
+        assert shown == place.guardrails
+
+    def test_an_operator_may_not_write_them(self, client, operator, place, bound):
+        response = client.post(reverse("environment_edit", args=["staging"]), bound | rails(RAIL))
+        assert response.status_code == 403
+        place.refresh_from_db()
+        assert place.guardrails == []
 
 
 def test_a_check_says_what_is_in_the_way(client, admin):

@@ -214,6 +214,14 @@ class TestPage:
         assert "stopped the run" in html
         assert "2 quiet, 3 breach" in html
 
+    def test_guardrails_of_the_environment_are_marked(self, viewer, version, place, alice):
+        own = {"name": "pages", "promql": "up", "below": 1, "no_data": "checkpoint"}
+        run = factories.live(version, place, alice, guardrails=[own])
+        factories.readings(run, name="pages")
+        html = text(viewer.get(f"/runs/{run.pk}/"))
+        assert html.count("of the environment") == 1
+        assert "up below 1, 3 of 5 · without data it asks a person" in html
+
     def test_titles_hypotheses_and_reasons_are_escaped(self, viewer, alice, place):
         raw = factories.document("sly", "<b>bold</b>", hypothesis="<img src=x>")
         run = factories.live(factories.version(alice, raw), place, alice)

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from experiments.models import Environment, Injection
+from experiments.selectors import words
 from experiments.services import halting, recovering
 
 _WITHIN_S = 60.0
@@ -42,7 +43,8 @@ class Command(BaseCommand):
         self.stdout.write(f"Halt {scope.name}: {scope.consequence}.")
         for place in scope.live_places:
             runs = place.runs + place.ending
-            self.stdout.write(f"  {place.environment}: {runs} live runs, {place.faults} faults")
+            live, faults = words.counted(runs, "live run"), words.counted(place.faults, "fault")
+            self.stdout.write(f"  {place.environment}: {live}, {faults}")
         if not options["yes"]:
             _ask()
         halted = halting.halt(environment=environment, actor=_actor(), reason=options["reason"])
