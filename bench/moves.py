@@ -52,6 +52,8 @@ def done(
     for kind, row, due_at in undone:
         since = claimed.pop(row, due_at) if kind == TICK else due_at
         found.append(Done(kind, row, since, None))
+    # Claimed by a sweep a moment ago, and not ticked yet.
+    found += [Done(TICK, row, due_at, None) for row, due_at in claimed.items()]
     return found
 
 

@@ -48,7 +48,7 @@ def _fact(run: Run) -> dict[str, Any]:
     samples = list(read.values_list("at", "is_breach"))
     for last in range(1, len(samples) + 1):
         window = samples[:last][-guardrail.breaches.of :]
-        if sum(is_breach for _, is_breach in window) >= guardrail.breaches.count:
+        if sum(bool(is_breach) for _, is_breach in window) >= guardrail.breaches.count:
             fact["breached_at"] = _seconds(samples[last - 1][0])
             break
     pace = snapshots.pace_of(document, snapshots.sources_of(run))

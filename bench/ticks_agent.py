@@ -31,8 +31,9 @@ from experiments.models import (  # noqa: E402
     Reading,
     Run,
     RunEvent,
+    User,
 )
-from experiments.services import checking, clock, observing, snapshots, sweeping  # noqa: E402
+from experiments.services import checking, clock, launching, observing, snapshots, sweeping  # noqa: E402
 from tests.system import agent  # noqa: E402
 
 TARGET = "t{:03d}"
@@ -73,13 +74,14 @@ def world(count: int, targets: int, state: str, prometheus: str, scrape_s: float
 
 def start_with(version: int, environment: str, parameters: dict[str, Any]) -> int:
     """Request a run as the person, with values of its parameters; return its id."""
-    return agent.launching.request_run(
+    run = launching.request_run(
         version=ExperimentVersion.objects.get(pk=version),
         environment=Environment.objects.get(name=environment),
-        user=agent.User.objects.get(username=agent.PERSON),
+        user=User.objects.get(username=agent.PERSON),
         idempotency_key=secrets.token_hex(8),
         parameters=parameters,
-    ).pk
+    )
+    return run.pk
 
 
 def copies(
@@ -104,9 +106,8 @@ def copies(
         Call: list(first.calls.all()),
         RunEvent: list(first.events.order_by("id")),
     }
-    made: dict[type[models.Model], list[Any]] = {
-        kind: [] for kind in (Run, Injection, Claim, *written)
-    }
+    made: dict[type[models.Model], list[Any]] = {Run: [], Injection: [], Claim: []}
+    made |= {kind: [] for kind in written}
     for number in range(1, total):
         place = places[number % len(places)]
         mesh = meshes[known[place.pk]["mesh"]]
@@ -248,7 +249,12 @@ def moves() -> dict[str, Any]:
             "watch": watches.filter(due_at__lte=now).values_list("pk", "due_at"),
             "observe": faults.filter(due_at__lte=now).values_list("pk", "due_at"),
         }
-        undone = [[kind, pk, at.timestamp()] for kind, found in due.items() for pk, at in found]
+        undone = [
+            [kind, pk, at.timestamp()]
+            for kind, found in due.items()
+            for pk, at in found
+            if at is not None
+        ]
     return {"now": now.timestamp(), "moves": rows, "undone": undone}
 
 

@@ -43,7 +43,7 @@ class Lengths:
     envoy_pause: float = 20.0
 
 
-LONG = Lengths(queue_away=180.0)
+LONG = Lengths(worker_pause=90.0, queue_away=180.0)
 BRIEF = Lengths(worker_pause=17.0, queue_away=12.0, database_away=4.0, envoy_pause=8.0)
 """A pause of a worker is still longer than the lease of its attempts, 15 s."""
 

@@ -28,7 +28,7 @@ class Usage:
                 self._processes[f"{child.name()}-{child.pid}"] = child
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="usage", daemon=True)
-        self._began = (0.0, dict[str, float]())
+        self._began: tuple[float, Mapping[str, float]] = (0.0, {})
         self.rss_mb: dict[str, float] = {}
         """The most that was seen of each, in 10⁶ bytes."""
         self.cpu_cores: dict[str, float] = {}

@@ -170,7 +170,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
 }
 
-# Where people are told of a fault that cannot be confirmed as removed; empty: nowhere but the pages.
+# Where people are told of a fault that cannot be confirmed as removed, beside the pages.
 NOTIFY_WEBHOOK_URL = env.secret("NOTIFY_WEBHOOK_URL", "")
 if NOTIFY_WEBHOOK_URL and not NOTIFY_WEBHOOK_URL.startswith(("https://", "http://")):
     raise ImproperlyConfigured("NOTIFY_WEBHOOK_URL must begin with https:// or http://.")

@@ -90,7 +90,7 @@ class NearShape(serializers.Serializer[Near]):
     text = serializers.CharField()
 
 
-class AnswerShape(serializers.Serializer[selector.Answer]):
+class WasItUsShape(serializers.Serializer[selector.Answer]):
     """Whether it was us, in one word, in a sentence, and fault by fault."""
 
     answer = serializers.ChoiceField(["yes", "perhaps", "no"], source="kind")
@@ -126,10 +126,10 @@ class WasItUs(ApiView):
             ),
             OpenApiParameter("until", str, description="Where the span ends, written likewise."),
         ],
-        responses={200: AnswerShape, 400: shapes.ErrorsShape},
+        responses={200: WasItUsShape, 400: shapes.ErrorsShape},
     )
     def get(self, request: Request) -> Response:
         """Answer whether ChaosWeb broke something then."""
         question = selector.read(request.query_params.dict(), timezone.now())
-        found: Any = AnswerShape(selector.answer(question, faults.known())).data
+        found: Any = WasItUsShape(selector.answer(question, faults.known())).data
         return Response(found)

@@ -151,7 +151,7 @@ def _number(quantity: Quantity, unit: str) -> float:
         try:
             return float(quantity.removesuffix(unit).strip())
         except ValueError as error:
-            raise UnitError(f"“{quantity}” is not a number of {unit or 'this SLI'}") from error
+            raise UnitError(f"“{quantity}” is not a number of {unit or 'its unit'}") from error
     return float(quantity)
 
 

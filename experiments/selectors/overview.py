@@ -182,7 +182,7 @@ def _newest_readings(ids: Iterable[int]) -> dict[int, list[Reading]]:
 
 def _guardrails(run: Run, newest: Sequence[Reading]) -> tuple[str, bool]:
     """Say what the run's guardrails see, and whether all of them see something harmless."""
-    declared = len(run.version.document.get("guardrails") or ())
+    declared = len(run.version.document.get("guardrails") or ()) + len(run.guardrails)
     if not declared:
         return "no guardrail watches", False
     if run.status not in ("baseline", "injecting"):

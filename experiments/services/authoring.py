@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from experiments import backends
-from experiments.domain import spec, text
+from experiments.domain import patching, spec, text
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.models import Experiment, ExperimentVersion, User
 from experiments.services import people
@@ -29,7 +29,8 @@ def save(
 ) -> ExperimentVersion:
     """Store the document as a new experiment, or as the next version of one.
 
-    ``written`` is the author's own YAML. A document that equals the newest version makes none.
+    ``written`` is the author's own YAML; without it the document is patched into the text of the
+    newest version, so that comments stay. A document that equals the newest version makes none.
     Raises InvalidDocumentError with every error, PermissionDenied.
     """
     people.require(author, "author_experiment", "write experiments")
@@ -60,10 +61,15 @@ def save(
             experiment=experiment,
             number=number + 1,
             document=raw,
-            text=written if written is not None else text.write(raw),
+            text=written if written is not None else _text(raw, newest),
             message=message,
             author=author,
         )
+
+
+def _text(raw: Any, newest: ExperimentVersion | None) -> str:
+    """Return the document as YAML, as its author wrote what has not changed."""
+    return text.write(raw) if newest is None else patching.patch(newest.text, raw).text
 
 
 def _new(name: str, author: User) -> Experiment:

@@ -6,17 +6,80 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from hypothesis import assume
+from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
 from experiments.domain import text
 from experiments.domain.patching import scalars
 from experiments.domain.patching.matching import same
 
+AUTHORED = """\
+# Owned by the carts team.
+# Ask before you run it on Fridays.
+
+apiVersion: chaosweb/v1
+kind: Experiment
+
+metadata:            # what it is called
+    name: 'only-carts'
+    # shown on the overview
+    title: "Only carts"   # short, please
+    service: carts
+    tags:
+    - latency
+    - a        # the first we had
+
+hypothesis: >-
+    Carts slows down
+    and nothing else does.
+
+# What we watch
+slis:
+# the customer's view
+- name: carts          # from the edge
+  preset: envoy.edge_latency
+  with: {listener: carts, q: 0.95}  # p95
+  expect: degrades
+  limit:
+      max: 500ms       # agreed with product
+# nobody may fail
+- {name: errors, preset: envoy.edge_errors, with: {listener: orders}, margin: {absolute: 0.5%}}
+
+timing: {baseline: 3m, settle: 1m}
+method:
+- name: slow
+  fault: fake.delay
+  via: mesh
+  with:
+      percentage: 50%
+      fixed_delay: ${delay}
+  duration: 3m         # long enough
+parameters:
+    delay: {type: duration, default: 90ms}
+# the end
+"""
+
+THOROUGH = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+WORDS = ["a", "90ms", "on", "1:30", "3", "null", "#", "it's", '"', "é→", "-", "${delay}", "20%"]
+WORDS += ["[x]", "~", "🙂", "2024-01-01", "x\\y", "*a"]
 words = st.sampled_from(
-    ["a", "90ms", "on", "1:30", "3", "", "null", "x: y", "# no", "it's", '"', "é→", "a\tb", "- x"]
-    + ["two\nlines", "para\n\ngraph\n", "  indented\nthen not", "${delay}", "20%", "[x]", "~", "🙂"]
-    + ["long text that goes on and on and on so that somebody folds it", "2024-01-01", "x\\y", "*a"]
+    [
+        *WORDS,
+        "",
+        "x: y",
+        "# no",
+        "- x",
+        "a\tb",
+        "two\nlines",
+        "para\n\ngraph\n",
+        "  indented\nthen not",
+        "long text that goes on and on and on so that somebody folds it",
+    ]
 )
 numbers = st.integers(-5, 10**6) | st.sampled_from([0.5, 1e-7, 1e16, -2.25, 1.0])
 leaves = words | numbers | st.booleans() | st.none()
@@ -56,15 +119,18 @@ class Writer:
         self.item = draw(st.sampled_from([2, 2, 4]))
         self.newline = draw(st.sampled_from(["\n", "\n", "\r\n"]))
         self.count = 0
+        self.anchors: dict[str, str] = {}
 
     def chance(self, most: int = 3) -> bool:
-        return self.draw(st.integers(0, most)) == 0
+        return bool(self.draw(st.integers(0, most)) == 0)
 
     def document(self, document: dict[str, Any]) -> str:
-        head = self.draw(st.sampled_from(["", "# head\n", "# head\n\n", "---\n", "# h\n--- # m\n"]))
-        body = self.block(document, 0, ()) if self.chance(0) else ""
+        head: str = self.draw(
+            st.sampled_from(["", "# head\n", "# head\n\n", "---\n", "# h\n--- # m\n"])
+        )
+        body = self.block(document, 0, ())
         tail = self.draw(st.sampled_from(["\n", "", "\n\n", "\n# tail", "\n...\n"]))
-        return (head + body + tail).replace("\n", self.newline)
+        return str((head + body + tail).replace("\n", str(self.newline)))
 
     def comment(self, path: tuple[Any, ...]) -> str:
         self.count += 1
@@ -112,7 +178,7 @@ class Writer:
             inner = column + self.item
             if self.chance():
                 return f"{self.behind(path)}\n{self.block(value, inner, path)}"
-            return " " * (self.item - 1) + self.block(value, inner, path, inline=True)
+            return " " * int(self.item - 1) + self.block(value, inner, path, inline=True)
         return self.leaf(value, column, path)
 
     def leaf(self, value: Any, column: int, path: tuple[Any, ...]) -> str:
@@ -120,13 +186,26 @@ class Writer:
             return f" {self.flow(value, column + 1, path)}{self.behind(path)}"
         if isinstance(value, str) and self.chance():
             style = self.draw(st.sampled_from(["|", ">"]))
-            written = scalars.block(value, style=style, indent=column + self.mapping, width=30)
+            written = scalars.block(
+                value, style=style, indent=column + self.mapping, was=["x" * 30]
+            )
             if written is not None:
                 header, _, rest = written.partition("\n")
                 return f" {header}{self.behind(path)}\n{rest}"
         if value is None and self.chance(1):
             return self.behind(path)
-        return f" {self.scalar(value, column=column)}{self.behind(path)}"
+        return f" {self.anchored(value, self.scalar(value, column=column))}{self.behind(path)}"
+
+    def anchored(self, value: Any, written: str) -> str:
+        """Return what is written, now and then with an anchor, or as the alias of one."""
+        known = json.dumps(value)
+        if known in self.anchors and self.chance(1):
+            return f"*{self.anchors[known]} "
+        if not self.chance(5):
+            return written
+        self.count += 1
+        self.anchors[known] = f"n{self.count}"
+        return f"&{self.anchors[known]} {written}"
 
     def scalar(self, value: Any, *, column: int | None, flow: bool = False) -> str:
         if not isinstance(value, str):
@@ -136,7 +215,7 @@ class Writer:
 
     def flow(self, value: Any, column: int, path: tuple[Any, ...]) -> str:
         if not isinstance(value, dict | list):
-            return self.scalar(value, column=column, flow=True)
+            return self.anchored(value, self.scalar(value, column=column, flow=True))
         opened, closed = ("{", "}") if isinstance(value, dict) else ("[", "]")
         is_broken = self.chance()
         indent = "\n" + " " * (column + 2)
@@ -146,7 +225,9 @@ class Writer:
             here = (*path, key if isinstance(value, dict) else identity(each, number))
             if is_broken:
                 made += indent + (self.comment(here) + indent if self.chance() else "")
-            name = f"{self.scalar(key, column=None, flow=True)}: " if isinstance(value, dict) else ""
+            name = (
+                f"{self.scalar(key, column=None, flow=True)}: " if isinstance(value, dict) else ""
+            )
             made += name + self.flow(each, column + 2, here)
             if number < len(pairs) - 1 or self.chance():
                 made += "," + (self.behind(here) if is_broken else "")

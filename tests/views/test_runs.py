@@ -263,7 +263,7 @@ class TestPage:
     ):
         for run in (live, finished):
             viewer.get(f"/runs/{run.pk}/")
-            with django_assert_max_num_queries(16):
+            with django_assert_max_num_queries(18):
                 viewer.get(f"/runs/{run.pk}/")
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from experiments.domain import text as yaml
 from experiments.domain.errors import InvalidDocumentError
+from experiments.domain.patching import emitting
 from experiments.domain.patching.changes import Changes
 from experiments.domain.patching.matching import same
 from experiments.domain.patching.places import locate, path_at
-from experiments.domain.patching.splices import spliced
+from experiments.domain.patching.splices import ordered, spliced
 from experiments.domain.patching.tree import UnreadableError, read
 
 
@@ -36,12 +37,16 @@ def patch(text: str, document: Mapping[str, Any]) -> Patched:
     for base, expands in _ways(text):
         try:
             tree = read(base)
-            made = spliced(base, Changes(tree, expands=expands).of(document))
+            made = spliced(base, ordered(Changes(tree, expands=expands).of(document)))
         except UnreadableError:
-            break
+            continue
         if _means(made, document):
             return Patched(made, kept=True)
-    return Patched(yaml.write(document), kept=False)
+    clean = yaml.write(document)
+    if not _means(clean, document):
+        # Ruamel writes a few characters plainly that it reads as line breaks (U+0085).
+        clean = emitting.block(document, 0, emitting.Manner()) + "\n" if document else "{}\n"
+    return Patched(clean, kept=False)
 
 
 def _ways(text: str) -> Iterator[tuple[str, bool]]:

@@ -6,10 +6,10 @@ below it that are indented deeper than it. What lies between two pieces is the g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from experiments.domain.patching.splices import Splice, spliced
+from experiments.domain.patching.splices import Splice, ordered, spliced
 from experiments.domain.patching.tree import Entry, Node, Tree, UnreadableError
 
 
@@ -94,7 +94,8 @@ def arranged(
     spread = len(known) > 1 and all(
         _is_blank(tree.text[piece.gap : piece.lead]) for piece in known[1:]
     )
-    kept = [each for each in arrangement if isinstance(each, int)]
+    kept = {each for each in arrangement if isinstance(each, int)}
+    inner = ordered(splices)
     parts: list[str] = []
     for number, each in enumerate(arrangement):
         if isinstance(each, str):
@@ -107,7 +108,7 @@ def arranged(
                 if each or not is_inline
                 else ""
             )
-            body = spliced(tree.text, splices, piece.start, piece.end)
+            body = spliced(tree.text, inner, piece.start, piece.end)
         if number == 0:
             gap = gap if "#" in gap else ""
         if number == 0 and is_inline:
@@ -126,7 +127,7 @@ def _is_blank(gap: str) -> bool:
     return bool(gap) and not gap.strip()
 
 
-def _gap(tree: Tree, known: Sequence[Piece], number: int, kept: Sequence[int]) -> str:
+def _gap(tree: Tree, known: Sequence[Piece], number: int, kept: Set[int]) -> str:
     """Return what stays above a piece: its own gap, and what removed ones above leave behind."""
     own = tree.text[known[number].gap : known[number].lead]
     left = ""
@@ -139,7 +140,7 @@ def _gap(tree: Tree, known: Sequence[Piece], number: int, kept: Sequence[int]) -
     return own or left
 
 
-def _stray(tree: Tree, known: Sequence[Piece], kept: Sequence[int]) -> str:
+def _stray(tree: Tree, known: Sequence[Piece], kept: Set[int]) -> str:
     """Return the comments that stood by themselves above removed pieces at the end."""
     left = ""
     for number in range(len(known) - 1, 0, -1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,8 +26,10 @@ class Changes:
         self.tree = tree
         self.manner = emitting.manner_of(tree)
         self.expands = expands
+        self.quote = emitting.quote_of(tree.root) if tree.root and tree.root.is_flow else ""
         self.anchored: dict[int, Any] = {}
         self.matches: dict[int, list[int | None]] = {}
+        self.looks: dict[int, emitting.Look] = {}
 
     def of(self, document: Mapping[str, Any]) -> list[Splice]:
         """Return the splices. Raises UnreadableError where the text cannot be patched."""
@@ -93,7 +96,8 @@ class Changes:
         elif matching.same(node.value, new) and not node.has_alias:
             return []
         elif matching.is_like(node, new):
-            return self._changed(node, new, path)
+            with contextlib.suppress(UnreadableError):
+                return self._changed(node, new, path)
         return self._replaced(parent, entry, new)
 
     def _mapping(self, node: Node, new: Mapping[str, Any], path: Path) -> list[Splice]:
@@ -117,14 +121,16 @@ class Changes:
                 made += self._entry(node, entry, new[name], (*path, name))
         if not added and len(stays) == len(node.entries):
             return made
-        arrangement: list[int | str] = list(stays)
         names = [
             "" if _is_merge(node.entries[each]) else _name(node.entries[each]) for each in stays
         ]
-        for name in added:
-            place = order.position(path, names, name, list(new))
-            names.insert(place, name)
-            arrangement.insert(place, self._field(node, name, new[name]))
+        following = order.placed(path, names, added, new)
+        arrangement: list[int | str] = []
+        for place, each in enumerate((None, *stays), start=-1):
+            if each is not None:
+                arrangement.append(each)
+            for name in following.get(place, ()):
+                arrangement.append(self._field(node, name, new[name]))
         return self._arranged(node, arrangement, made, path)
 
     def _brought(self, node: Node) -> dict[str, Any] | None:
@@ -165,24 +171,31 @@ class Changes:
 
     def _field(self, parent: Node, name: str, value: Any) -> str:
         """Return the text of a new field of a mapping."""
-        quote = emitting.quote_of(parent)
-        if parent.is_flow:
-            return f"{emitting.key(name, quote)}: {emitting.flow(value, quote=quote)}"
-        if emitting.is_block(value) and emitting.is_flow_place(parent, value):
+        look = self._look(parent)
+        quote = look.quote
+        if parent.is_flow or (
+            look.is_flow and emitting.is_block(value) and emitting.is_short(value)
+        ):
             return f"{emitting.key(name, quote)}: {emitting.flow(value, quote=quote)}"
         column = self.tree.column(parent.entries[0].start)
         return self._lines(emitting.block({name: value}, column, self.manner, quote))
 
     def _item(self, parent: Node, value: Any) -> str:
         """Return the text of a new item of a list."""
-        beside = next((each.value for each in parent.entries if each.value.entries), parent)
-        quote = emitting.quote_of(beside)
+        look = self._look(parent)
+        quote = look.quote
         if parent.is_flow:
             return emitting.flow(value, quote=quote)
-        if emitting.is_block(value) and emitting.is_flow_place(parent, value):
+        if look.is_flow and emitting.is_block(value):
             return f"- {emitting.flow(value, quote=quote)}"
         column = self.tree.column(parent.entries[0].start)
         return self._lines(emitting.block([value], column, self.manner, quote))
+
+    def _look(self, parent: Node) -> emitting.Look:
+        """Return how the collection's entries are written, found once for each."""
+        if id(parent) not in self.looks:
+            self.looks[id(parent)] = emitting.look_of(parent, self.quote)
+        return self.looks[id(parent)]
 
     def _replaced(self, parent: Node, entry: Entry, new: Any) -> list[Splice]:
         """Return the splices that write a value of another kind, or another scalar."""
@@ -190,11 +203,13 @@ class Changes:
         anchor = f"&{node.anchor} " if node.anchor and node.has_tag else ""
         start = node.start if node.has_tag else node.body
         if parent.is_flow:
-            made = anchor + _flow(node, new, emitting.quote_of(parent))
+            made = anchor + _flow(node, new, self._look(parent).quote)
             if entry.key is not None and entry.after < 0:
                 return [Splice(entry.key.end, entry.key.end, f": {made}")]
             return [Splice(start, node.end, self._apart(start, made))]
-        if style in ("|", ">") and style:
+        if entry.after < 0:
+            raise UnreadableError("a key has no colon")
+        if style in ("|", ">"):
             return self._block_scalar(entry, start, anchor, new)
         is_collection = node.kind in ("mapping", "sequence") and not node.is_flow
         behind = self._behind_properties(entry)
@@ -294,8 +309,7 @@ class Changes:
             filled = [each for each in lines if each.strip()]
             column = tree.column(entry.start)
             indent = len(filled[0]) - len(filled[0].lstrip(" ")) if filled else column + 2
-            width = max((len(each) for each in filled), default=0)
-            written = scalars.block(new, style=node.style, indent=indent, width=width)
+            written = scalars.block(new, style=node.style, indent=indent, was=lines)
         if written is None:
             made = _flow(node, new, "", is_in_flow=False)
             return [Splice(start, header.end(), anchor + made), Splice(line, end, "")]
@@ -309,7 +323,7 @@ class Changes:
 def _hangs(node: Node, new: Any) -> bool:
     """Return whether the value that replaces the node is a block of its own."""
     was = node.target or node
-    return emitting.is_block(new) and not (was.is_flow and emitting.is_short(new))
+    return emitting.is_block(new) and not (was.is_flow and was.entries and emitting.is_short(new))
 
 
 def _flow(node: Node, new: Any, quote: str, *, is_in_flow: bool = True) -> str:

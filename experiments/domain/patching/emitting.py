@@ -21,6 +21,14 @@ class Manner:
     item: int = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the entries of one collection are written: quotes of keys, lists and mappings in flow."""
+
+    quote: str
+    is_flow: bool
+
+
 def manner_of(tree: Tree) -> Manner:
     """Return how the text indents, from the first block that shows it."""
     found: dict[str, int] = {}
@@ -108,16 +116,16 @@ def is_short(value: Any) -> bool:
     return len(flow(value)) <= _LONGEST_FLOW
 
 
-def is_flow_place(parent: Node, value: Any) -> bool:
-    """Return whether a new list or mapping is written on one line, as its siblings are."""
+def look_of(parent: Node, quote: str) -> Look:
+    """Return how the entries of a collection are written; ``quote`` where they do not show it."""
     beside = [
         entry.value
         for entry in parent.entries
         if entry.value.kind in ("mapping", "sequence") and entry.value.entries
     ]
-    if not beside or not all(node.is_flow for node in beside):
-        return False
-    return parent.kind == "sequence" or is_short(value)
+    shown = parent if parent.kind == "mapping" or not beside else beside[0]
+    is_flow = bool(beside) and all(node.is_flow for node in beside)
+    return Look(quote_of(shown) or quote, is_flow)
 
 
 def quote_of(node: Node) -> str:

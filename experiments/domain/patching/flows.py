@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.domain.patching.splices import Splice, spliced
+from experiments.domain.patching.splices import Splice, ordered, spliced
 from experiments.domain.patching.tree import Node, Tree, UnreadableError, skip_ignored
 
 _TRAILING = re.compile(r"[ \t]*#[^\r\n]*")
@@ -71,6 +71,7 @@ def arranged(
     known, closing = _pieces(tree, node)
     first = known[0].lead
     usual = _usual(tree, known)
+    inner = ordered(splices)
     ends_with_comma = known[-1].has_comma
     made = ""
     is_after_comment = False
@@ -80,7 +81,7 @@ def arranged(
             body = each
         else:
             piece = known[each]
-            body = spliced(tree.text, splices, piece.start, piece.end)
+            body = spliced(tree.text, inner, piece.start, piece.end)
         lead = piece.lead
         if number == 0 and "#" not in lead:
             lead = first if "#" not in first else usual

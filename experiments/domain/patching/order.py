@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import typing
 from collections.abc import Iterable, Sequence
@@ -49,19 +50,23 @@ def _models(annotation: Any, *, is_listed: bool = False) -> Iterable[tuple[type[
         yield from _models(part, is_listed=within)
 
 
-def position(path: Path, present: Sequence[str], name: str, wanted: Sequence[str]) -> int:
-    """Return before which of the fields ``present`` the new field of the mapping at ``path`` goes.
+def placed(
+    path: Path, present: Sequence[str], added: Sequence[str], wanted: Iterable[str]
+) -> dict[int, list[str]]:
+    """Return the new fields of the mapping at ``path`` by the number of the one that they follow.
 
-    ``wanted`` are all fields in the order of the new document: it decides where no model does.
+    A field follows the nearest of those ``present`` that the models have before it; -1 stands for
+    none. What no model knows comes last, in the order of ``wanted``, the new document's.
     """
     pattern = tuple(_ANY if isinstance(part, int) else part for part in path)
     if len(pattern) == 2 and pattern[0] == "parameters":
         pattern = ("parameters", _ANY)
-    order = _table().get(pattern, ())
-    if name not in order:
-        order = tuple(wanted)
-    rank = {each: number for number, each in enumerate(order)}
-    before = [place for place, each in enumerate(present) if rank.get(each, len(rank)) < rank[name]]
-    return (
-        before[-1] + 1 if before else (0 if any(each in rank for each in present) else len(present))
-    )
+    known = _table().get(pattern, ())
+    rank = {name: number for number, name in enumerate(dict.fromkeys((*known, *wanted)))}
+    # What has no rank (a merge key) stands before everything.
+    there = sorted((rank.get(name, -1), number) for number, name in enumerate(present))
+    found: dict[int, list[str]] = {}
+    for name in sorted(added, key=rank.__getitem__):
+        nearest = bisect.bisect_left(there, (rank[name],)) - 1
+        found.setdefault(there[nearest][1] if nearest >= 0 else -1, []).append(name)
+    return found

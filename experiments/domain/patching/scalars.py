@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 _NO_TEXT = re.compile(
@@ -47,44 +48,61 @@ def _is_better_single(value: str) -> bool:
     return ('"' in value or "\\" in value) and "'" not in value
 
 
-def block(value: str, *, style: str, indent: int, width: int = 0) -> str | None:
+def block(value: str, *, style: str, indent: int, was: Sequence[str] = ()) -> str | None:
     """Return the text as a literal (``|``) or folded (``>``) block, or None where it cannot be one.
 
-    The lines behind the header are indented by ``indent`` columns; a folded text is broken before
-    ``width``.
+    The lines behind the header are indented by ``indent`` columns. A folded text is broken as its
+    lines ``was`` were, and nowhere wider.
     """
     content = value.removesuffix("\n")
     lines = content.split("\n")
-    if not content or content[0] in " \n" or not content.strip():
+    if not content.strip() or content[0] in " \n" or content.endswith("\n"):
         return None
     if any(not _PRINTABLE.fullmatch(line) or (line and not line.strip()) for line in lines):
-        return None
-    if content.endswith("\n"):
         return None
     if style == ">":
         if any(line.startswith(" ") or line.endswith(" ") for line in lines):
             return None
-        lines = _doubled(content, width - indent)
+        lines = _folded(lines, [line.strip() for line in was])
     header = style if value.endswith("\n") else f"{style}-"
     return "\n".join([header, *(" " * indent + line if line else "" for line in lines)])
 
 
-def _doubled(content: str, width: int) -> list[str]:
+def _folded(paragraphs: Sequence[str], was: Sequence[str]) -> list[str]:
     """Return the lines of a folded block: what is a line break in the text is an empty line."""
+    width = max(map(len, was), default=0)
     lines: list[str] = []
-    for number, line in enumerate(content.split("\n")):
-        if number and line:
+    for number, paragraph in enumerate(paragraphs):
+        if number and paragraph:
             lines.append("")
-        lines += _folded(line, width) if line else [""]
+        if not paragraph:
+            lines.append("")
+        elif len(paragraphs) == 1:
+            lines += _broken_as(paragraph, [line for line in was if line], width)
+        else:
+            lines += _broken(paragraph, width)
     return lines
 
 
-def _folded(line: str, width: int) -> list[str]:
+def _broken_as(paragraph: str, was: Sequence[str], width: int) -> list[str]:
+    """Keep the lines with which the paragraph still begins and ends; break what is between."""
+    first = 0
+    while first < len(was) and re.match(re.escape(was[first]) + " (?! )", paragraph):
+        paragraph = paragraph[len(was[first]) + 1 :]
+        first += 1
+    last = len(was)
+    while last > first and re.search("(?<! ) " + re.escape(was[last - 1]) + "$", paragraph):
+        paragraph = paragraph[: -len(was[last - 1]) - 1]
+        last -= 1
+    return [*was[:first], *_broken(paragraph, width), *was[last:]]
+
+
+def _broken(line: str, width: int) -> list[str]:
     """Break a line at single spaces, so that folding gives it back."""
     words = re.split(r"(?<! ) (?! )", line)
     lines = [words[0]]
     for word in words[1:]:
-        if width > 0 and len(lines[-1]) + 1 + len(word) > width:
+        if width and len(lines[-1]) + 1 + len(word) > width:
             lines.append(word)
         else:
             lines[-1] += f" {word}"

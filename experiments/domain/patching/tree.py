@@ -208,7 +208,7 @@ class _Builder:
             # Ruamel puts what is not written before the next token; it belongs behind the colon.
             end = body = event.end_mark.index if event.anchor or event.tag else behind
             start = min(start, body)
-        elif style in "|>" and style:
+        elif style in ("|", ">"):
             end = self.end_of_block(body, end)
         tag = event.tag or self.resolver.resolve(ScalarNode, event.value, event.implicit)
         made = Node("scalar", start, body, end, style=style)
@@ -241,16 +241,26 @@ class _Builder:
         return made
 
     def fields(self, made: Node, depth: int) -> int:
+        place = made.body
         for event in self.events:
             if isinstance(event, MappingEndEvent):
                 return int(event.end_mark.index)
             key = self.node(event, event.start_mark.index, depth)
+            start = self.key_start(place, key.start)
             colon = skip_ignored(self.text, key.end)
             after = colon + 1 if self.text[colon : colon + 1] == ":" else -1
             behind = after if after >= 0 else key.end
             value = self.node(next(self.events), behind, depth)
-            made.entries.append(Entry(key.start, key, value, after))
+            made.entries.append(Entry(start, key, value, after))
+            place = made.entries[-1].end
         raise UnreadableError("a mapping does not end")
+
+    def key_start(self, place: int, start: int) -> int:
+        """Return where a key begins that may stand behind a question mark."""
+        place = skip_ignored(self.text, place)
+        if self.text[place : place + 1] in ("{", ","):
+            place = skip_ignored(self.text, place + 1)
+        return place if place < start and self.text[place] == "?" else start
 
     def items(self, made: Node, depth: int) -> int:
         place = made.body if made.is_flow else skip_ignored(self.text, made.body)
@@ -274,7 +284,7 @@ def _value(tag: str, written: str) -> Any:
     """Return the value of a scalar; ``text.read`` has the last word on every patched text."""
     kind = tag.removeprefix(_TAG)
     digits = written.replace("_", "").lower()
-    if kind in ("str", "timestamp"):
+    if kind in ("str", "timestamp", "!"):
         return written
     if kind == "null":
         return None
