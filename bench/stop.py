@@ -18,7 +18,8 @@ is faked.
    stopped one after the other; nobody replaces them, as a check would wait for Prometheus. The
    others stop by themselves: from the end of their guardrail's patience until ``recovering_at``.
 4. *kill -9 of a control worker* while faults are due to end within seconds: from the later of the
-   planned end and the kill until ``recovered_at``.
+   planned end and the kill until ``recovered_at``; of an inject that the kill
+   cut off, until it was first read back as gone.
 
 The figures are printed whether they are met or not.
 """
@@ -78,6 +79,8 @@ class Times:
     hung_stop_answer: list[float] = field(default_factory=list)
     hung_guardrail: list[float] = field(default_factory=list)
     kill: list[float] = field(default_factory=list)
+    unsettled: int = 0
+    """Faults whose inject was cut off by a kill: gone, and read again for a while."""
 
 
 @dataclass
@@ -286,17 +289,25 @@ def _kill(bench: Bench, runs: int, number: int, times: Times) -> None:
     time.sleep(max(0.0, facts[started[0]]["recover_by"] + 1.0 - time.time()))
     killed_at = time.time()
     bench.stack.kill(victim)
-    for run, fact in bench.ledger.wait(started, ["recovered"]).items():
+    for run, fact in bench.ledger.wait(started, ["recovered", "unsettled"]).items():
         assert not bench.reader.is_there(bench.live[run][0]), f"run {run} left its fault"
-        if fact["recovered_at"] >= killed_at:
-            times.kill.append(fact["recovered_at"] - max(fact["recover_by"], killed_at))
-        del bench.live[run]
+        # Killed within an inject: read back as gone, and read again for two minutes more.
+        is_settled = fact["phase"] == "recovered"
+        times.unsettled += not is_settled
+        gone_at = fact["recovered_at"] if is_settled else fact["gone_at"]
+        if gone_at >= killed_at:
+            times.kill.append(gone_at - max(fact["recover_by"], killed_at))
+        if is_settled:
+            del bench.live[run]
     bench.stack.heal()
 
 
 def _figures(times: Times) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, values in vars(times).items():
+        if name == "unsettled":
+            found["kill_unsettled"] = values
+            continue
         unit, scale = ("ms", 1000.0) if "stop" in name else ("s", 1.0)
         label = name if "stop" in name else f"{name}_to_{_TO[name]}"
         found[f"{label}_count"] = len(values)

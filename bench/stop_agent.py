@@ -32,7 +32,7 @@ def facts(runs: list[int]) -> dict[str, dict[str, Any]]:
 def _fact(run: Run) -> dict[str, Any]:
     rows = list(run.injections.all())
     row = rows[0] if rows else None
-    moments = ("injected_at", "recover_by", "recovering_at", "recovered_at")
+    moments = ("injected_at", "recover_by", "recovering_at", "gone_at", "recovered_at")
     fact: dict[str, Any] = {name: _seconds(getattr(row, name, None)) for name in moments}
     fact |= {
         "status": run.status,

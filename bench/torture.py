@@ -144,6 +144,7 @@ def _hurt(asked: argparse.Namespace, lengths: Lengths, people: People, blows: Bl
     began = time.monotonic()
     coming = schedule(asked.seed, every_s=asked.every, lengths=lengths)
     blow = next(coming)
+    behind_s = 0.0
     while not people.broken:
         now = time.monotonic() - began
         if asked.seconds is not None and now >= asked.seconds:
@@ -152,7 +153,9 @@ def _hurt(asked: argparse.Namespace, lengths: Lengths, people: People, blows: Bl
         if asked.seconds is None and is_enough:
             return
         blows.bring_back()
-        if blow.at_s <= now:
+        if blow.at_s + behind_s <= now:
+            # A machine that cannot keep up is hurt more slowly, not all at once.
+            behind_s = now - blow.at_s
             print(f"\r{blow}  {people.requested} runs ", end="", file=sys.stderr, flush=True)
             blows.deal(blow)
             blow = next(coming)

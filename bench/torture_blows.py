@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -43,6 +41,15 @@ class Servers:
     prometheus: RunningPrometheus
 
 
+@dataclass(frozen=True)
+class _Return:
+    """When, by ``time.monotonic``, and how a process comes back."""
+
+    at: float
+    target: str
+    act: Callable[[], None]
+
+
 @dataclass
 class Blows:
     """What was done to whom. Call it from one thread: children die with the thread's end."""
@@ -55,30 +62,34 @@ class Blows:
     """Processes that had ended by themselves."""
     _starting: dict[str, Outage] = field(default_factory=dict)
     """Control workers that were killed and have not said that they are ready again."""
-    _returns: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _returns: list[_Return] = field(default_factory=list)
 
     def deal(self, blow: Blow) -> None:
         """Hurt the process, and remember when it is to come back."""
+        # On a busy machine it may be due again before it has come back.
+        self._return(lambda due: due.target == blow.target)
         self.dealt.append((time.time(), blow))
         back = self._hurt(blow)
         if back is not None:
-            heapq.heappush(
-                self._returns, (time.monotonic() + blow.for_s, next(self._numbers), back)
-            )
+            at = time.monotonic() + blow.for_s
+            self._returns.append(_Return(at, blow.target, back))
+            self._returns.sort(key=lambda due: due.at)
 
     def bring_back(self) -> None:
         """Bring back whatever is due by now."""
-        while self._returns and self._returns[0][0] <= time.monotonic():
-            heapq.heappop(self._returns)[2]()
+        self._return(lambda due: due.at <= time.monotonic())
         self._look_who_is_ready()
 
     def heal(self) -> None:
         """Bring everything back, now."""
-        while self._returns:
-            heapq.heappop(self._returns)[2]()
+        self._return(lambda due: True)
         self.servers.stack.heal()
         self._look_who_is_ready()
+
+    def _return(self, is_wanted: Callable[[_Return], bool]) -> None:
+        for due in [each for each in self._returns if is_wanted(each)]:
+            self._returns.remove(due)
+            due.act()
 
     def _look_who_is_ready(self) -> None:
         for name in [each for each in self._starting if self.servers.stack.is_ready(each)]:

@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+_PATIENCE = "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=4000"
+"""PostgreSQL, in milliseconds. Every transaction of ours is a few statements without a wait."""
+
 
 def text(name: str, default: str | None = None) -> str:
     """Return the variable. Raises ImproperlyConfigured when it is unset and has no default."""
@@ -77,7 +80,12 @@ def database(name: str, default: str) -> dict[str, object]:
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 60,
             "CONN_HEALTH_CHECKS": True,
-            "OPTIONS": {"connect_timeout": 5, **dict(parse_qsl(parts.query))},
+            "OPTIONS": {
+                "connect_timeout": 5,
+                # A worker that hangs in a transaction loses it: nobody may wait for it for long.
+                "options": _PATIENCE,
+                **dict(parse_qsl(parts.query)),
+            },
         }
     raise ImproperlyConfigured(
         f"{name} must begin with postgres:// or sqlite:, not “{parts.scheme}:”."

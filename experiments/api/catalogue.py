@@ -9,6 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from experiments.api import shapes
 from experiments.api.base import ApiView, ListView
@@ -28,7 +29,8 @@ class Schema(ApiView):
     @extend_schema(operation_id="experiment_schema", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         """Answer the schema, every fault's parameters written out."""
-        return Response(_schema())
+        where = reverse("api_schema", request=request)
+        return Response({"$id": where, **_schema()})
 
 
 class Faults(ApiView):

@@ -4,7 +4,7 @@ from django.urls import URLPattern, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView
 from rest_framework.permissions import IsAuthenticated
 
-from experiments.api import catalogue, closing, experiments, halts, runs, was_it_us
+from experiments.api import catalogue, closing, exchange, experiments, halts, runs, was_it_us
 from experiments.api.base import Nowhere
 
 urlpatterns: list[URLPattern] = [
@@ -15,6 +15,10 @@ urlpatterns: list[URLPattern] = [
         name="api_openapi",
     ),
     path("experiments/validate", experiments.Validate.as_view(), name="api_validate"),
+    path("experiments/import", exchange.Import.as_view(), name="api_import"),
+    path("experiments/export", exchange.ExportMany.as_view(), name="api_export_many"),
+    path("experiments/preview", exchange.Preview.as_view(), name="api_preview"),
+    path("experiments/<slug:name>/export", exchange.Export.as_view(), name="api_export"),
     path("experiments", experiments.Experiments.as_view(), name="api_experiments"),
     path("experiments/<slug:name>", experiments.OneExperiment.as_view(), name="api_experiment"),
     path("experiments/<slug:name>/versions", experiments.Versions.as_view(), name="api_versions"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,13 +34,22 @@ _PATTERNS = {
     r"^https?://[^\s/]+\S*$": "is no address; write for example http://front/health",
 }
 
+_MOST_HINTS = 50
+"""A document of ten thousand unknown fields is not read for ten thousand near ones."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class SpecError:
-    """One error of a document: where it is, and what was found and would be right."""
+    """One error of a document: where it is, and what was found and would be right.
+
+    ``line`` and ``column`` (from 1) are known where a text could not be read; ``message`` then
+    names the line, too.
+    """
 
     path: Path
     message: str
+    line: int | None = field(default=None, compare=False)
+    column: int | None = field(default=None, compare=False)
 
     @property
     def dotted(self) -> str:
@@ -99,14 +108,22 @@ def _message(error: ErrorDetails) -> str:
     return error["msg"]
 
 
-def from_pydantic(error: ValidationError, prefix: Path = ()) -> list[SpecError]:
+def from_pydantic(
+    error: ValidationError, prefix: Path = (), hint: Callable[[Path], str] | None = None
+) -> list[SpecError]:
     """Return pydantic's errors in our words, each path behind ``prefix``.
 
     Pydantic calls a list too short when its items are wrong; only their own errors are told.
+    ``hint`` says of an unknown field's path what was probably meant; it is asked a few times only.
     """
     found = error.errors(include_url=False)
-    return [
-        SpecError((*prefix, *details["loc"]), _message(details))
-        for details in found
-        if details["type"] != "too_short" or not details["input"]
-    ]
+    left, told = _MOST_HINTS, []
+    for details in found:
+        if details["type"] == "too_short" and details["input"]:
+            continue
+        message = _message(details)
+        if details["type"] == "extra_forbidden" and hint is not None and left:
+            left -= 1
+            message = "; ".join(filter(None, (message, hint(details["loc"]))))
+        told.append(SpecError((*prefix, *details["loc"]), message))
+    return told

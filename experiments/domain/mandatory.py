@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from experiments.domain import json_types, rules
-from experiments.domain.errors import SpecError, from_pydantic
+from experiments.domain import json_types, nearest, rules
+from experiments.domain.errors import Path, SpecError, from_pydantic
 from experiments.domain.method import Guardrail
 from experiments.domain.spec import Experiment
 
@@ -44,12 +44,16 @@ def read(
             guardrails.append(Guardrail.model_validate(item))
         except ValidationError as error:
             # A rule knows more than a type does: where both speak of one place, it is heard.
-            typed = from_pydantic(error, (index,))
+            typed = from_pydantic(error, (index,), _hint)
             found += [each for each in typed if each.path not in places]
         found += told
     found += _twice(raw)
     unique = sorted(set(found), key=lambda error: [str(part) for part in error.path])
     return (() if unique else tuple(guardrails)), tuple(unique)
+
+
+def _hint(path: Path) -> str:
+    return nearest.hint(str(path[-1]), nearest.fields(Guardrail, path[:-1]))
 
 
 def _told(

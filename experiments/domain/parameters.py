@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from drivers.units import Duration, Percentage, Rate, Size, UnitError
+from experiments.domain import nearest
 from experiments.domain.errors import Path, SpecError, from_pydantic
 
 Kind = Literal["duration", "percentage", "rate", "size", "number", "integer", "text", "boolean"]
@@ -65,6 +66,10 @@ def coerce(kind: Kind, value: Any) -> Any:
     raise ValueError(f"“{value}” is not a {kind}")
 
 
+def _hint(path: Path) -> str:
+    return nearest.hint(str(path[-1]), nearest.fields(Parameter, path[:-1]))
+
+
 def declared(raw: Any) -> tuple[dict[str, Parameter], list[SpecError]]:
     """Read the ``parameters`` of a raw document: those that are well-formed, and the errors."""
     found: dict[str, Parameter] = {}
@@ -83,7 +88,7 @@ def declared(raw: Any) -> tuple[dict[str, Parameter], list[SpecError]]:
         try:
             found[name] = Parameter.model_validate(value)
         except ValidationError as error:
-            errors += from_pydantic(error, ("parameters", name))
+            errors += from_pydantic(error, ("parameters", name), _hint)
     return found, errors
 
 

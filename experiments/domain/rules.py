@@ -23,10 +23,12 @@ NO_DATA = "no-data-"
 
 def check(raw: Raw) -> list[SpecError]:
     """Return what every rule finds."""
-    found: list[SpecError] = []
-    for rule in _RULES:
-        found += rule(raw)
-    return found
+    return [error for rule in _RULES for error in rule(raw)]
+
+
+def check_measures(raw: Raw) -> list[SpecError]:
+    """Return what the rules find that are about measures alone, whatever is expected of them."""
+    return [error for rule in _MEASURES for error in rule(raw)]
 
 
 def _items(raw: Raw, key: str) -> Iterator[tuple[int, Raw]]:
@@ -86,7 +88,8 @@ def _one_measure(raw: Raw) -> Iterator[SpecError]:
     kinds = ("ratio", "quantile", "value", "preset")
     for index, sli in _items(raw, "slis"):
         found = [kind for kind in kinds if sli.get(kind) is not None]
-        if len(found) != 1:
+        # A reference that leads nowhere has been told of where it was followed.
+        if len(found) != 1 and sli.get("use") is None:
             yield SpecError(
                 ("slis", index),
                 "needs exactly one of ratio, quantile, value and preset"
@@ -148,6 +151,14 @@ def _limits_and_margins(raw: Raw) -> Iterator[SpecError]:
             for key in given:
                 if _is_negative(margin[key]):
                     yield SpecError(("slis", index, "margin", key), "must not be negative")
+
+
+def _expectations(raw: Raw) -> Iterator[SpecError]:
+    for index, sli in _items(raw, "slis"):
+        if sli.get("use") is not None and not sli.get("copied"):
+            # What it stands for may bring its own.
+            continue
+        limit, margin = sli.get("limit"), sli.get("margin")
         expect = sli.get("expect", "holds")
         if expect == "holds" and not limit and not margin:
             yield SpecError(
@@ -292,12 +303,13 @@ def _starts(raw: Raw) -> Iterator[SpecError]:
         )
 
 
-_RULES: tuple[Callable[[Raw], Iterator[SpecError]], ...] = (
+_Rule = Callable[[Raw], Iterator[SpecError]]
+_MEASURES: tuple[_Rule, ...] = (_unique_names, _one_measure, _limits_and_margins)
+_RULES: tuple[_Rule, ...] = (
     _something_to_judge,
     _a_fault,
-    _unique_names,
-    _one_measure,
-    _limits_and_margins,
+    *_MEASURES,
+    _expectations,
     _probes,
     _guardrails,
     _reserved,

@@ -84,8 +84,8 @@ class Measure(Part):
     value: str | None = None
 
 
-class Sli(Part):
-    """A named measure, with what is expected of it while the fault is there."""
+class Measured(Part):
+    """A named measure: where it is read, as what, and in which direction it becomes worse."""
 
     name: Name = Field(title="Name", examples=["orders_p95"])
     title: str = Field(default="", title="Title")
@@ -97,10 +97,6 @@ class Sli(Part):
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     unit: str | None = Field(default=None, title="Unit", description="s, ms, %, or any word.")
     direction: Direction = "lower_is_better"
-    expect: Expect = "holds"
-    limit: Limit | None = None
-    margin: Margin | None = None
-    critical: bool = False
 
     @property
     def measure(self) -> Measure:
@@ -123,6 +119,31 @@ class Sli(Part):
     def label(self) -> str:
         """Return what pages call it."""
         return self.title or self.name
+
+
+class ServiceSli(Measured):
+    """An SLI that a service has a name for: experiments use it as ``service.name``."""
+
+    limit: Limit | None = None
+    margin: Margin | None = None
+
+
+class Sli(Measured):
+    """A named measure, with what is expected of it while the fault is there."""
+
+    use: str | None = Field(
+        default=None,
+        title="SLI of a service",
+        description="Instead of a measure: service.name, copied when the version is saved.",
+        examples=["orders.p95"],
+    )
+    copied: dict[str, Any] | None = Field(
+        default=None, description="What ``use`` stood for when the version was saved; not written."
+    )
+    expect: Expect = "holds"
+    limit: Limit | None = None
+    margin: Margin | None = None
+    critical: bool = False
 
     def in_unit(self, quantity: Quantity) -> float:
         """Convert a quantity to this SLI's unit (a ratio counts from 0 to 1). Raises UnitError."""

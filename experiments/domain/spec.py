@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from drivers.protocol import FaultParams
-from experiments.domain import json_types, rules
+from experiments.domain import json_types, nearest, rules, uses
 from experiments.domain import parameters as params
 from experiments.domain.errors import InvalidDocumentError, Path, SpecError, from_pydantic
 from experiments.domain.method import (
@@ -28,9 +29,11 @@ from experiments.domain.slis import Name, Part, Sli
 
 Catalogue = Mapping[str, type[FaultParams]]
 API_VERSION: Literal["chaosweb/v1"] = "chaosweb/v1"
+_VERSION = re.compile(r"chaosweb/v(\d{1,9})(?:[a-z]+\d{0,9})?")
+_NEWEST = 1
 
 
-RESERVED = frozenset({"new", "preview", "row", "validate"})
+RESERVED = frozenset({"export", "import", "new", "preview", "row", "validate"})
 """Names that are addresses of their own beside the experiments'."""
 
 
@@ -137,7 +140,13 @@ def _tidy(path: Path) -> Path:
     return path
 
 
-def parse(raw: Any, *, faults: Catalogue, values: Mapping[str, Any] | None = None) -> Parsed:
+def parse(
+    raw: Any,
+    *,
+    faults: Catalogue,
+    values: Mapping[str, Any] | None = None,
+    named: uses.Named = uses.NOTHING,
+) -> Parsed:
     """Read a raw document (JSON types) and report every error at once.
 
     Args:
@@ -145,13 +154,21 @@ def parse(raw: Any, *, faults: Catalogue, values: Mapping[str, Any] | None = Non
         faults: every fault model by kind, from ``backends``.
         values: values of parameters (environment's and launch's); None checks the document as it
             stands, with defaults, and a sample of its type for a parameter that has none.
+        named: the SLIs of services, for every ``use`` that has no copy beside it yet.
     """
     if not isinstance(raw, Mapping):
         return Parsed(None, (SpecError((), "the document must be a mapping of fields"),))
     unreadable = json_types.problems(raw)
     if unreadable:
         return Parsed(None, tuple(unreadable))
+    newer = _newer(raw.get("apiVersion"))
+    if newer:
+        # What a later version means by its fields is not for this one to call wrong.
+        return Parsed(None, (newer,))
+    raw, unfollowed = uses.resolve(raw, named)
+    raw = uses.written_in(raw)
     declared, errors = params.declared(raw.get("parameters"))
+    errors += unfollowed
     settled, missing = params.settle(declared, values or {})
     if values is not None:
         errors += missing
@@ -167,7 +184,8 @@ def parse(raw: Any, *, faults: Catalogue, values: Mapping[str, Any] | None = Non
     except ValidationError as error:
         # A reference to nothing is one error, not also a value of the wrong type.
         open_places = {found.path for found in unknown}
-        typed = [SpecError(_tidy(found.path), found.message) for found in from_pydantic(error)]
+        told_of = from_pydantic(error, hint=lambda path: _hint(path, resolved, faults))
+        typed = [SpecError(_tidy(found.path), found.message) for found in told_of]
         errors += [found for found in typed if found.path not in open_places]
     told = rules.check(resolved)
     # A rule knows more than a type does: where both speak of one place, the rule is heard.
@@ -179,6 +197,26 @@ def parse(raw: Any, *, faults: Catalogue, values: Mapping[str, Any] | None = Non
     ]
     unique = sorted(set(errors), key=lambda error: [str(part) for part in error.path])
     return Parsed(None, tuple(unique)) if unique or spec is None else Parsed(spec, ())
+
+
+def _newer(version: Any) -> SpecError | None:
+    """Return the error of a document that a later ChaosWeb has written."""
+    match = _VERSION.fullmatch(version) if isinstance(version, str) else None
+    if match is None or int(match[1]) <= _NEWEST:
+        return None
+    message = f"“{version}” is newer than this ChaosWeb reads ({API_VERSION})"
+    return SpecError(("apiVersion",), message)
+
+
+def _hint(path: Path, raw: Mapping[str, Any], faults: Catalogue) -> str:
+    """Say what an unknown field at pydantic's path was probably meant to be."""
+    inside, known = path[:-1], []
+    if path[0] == "method" and path[2:4] == ("fault", "with"):
+        model = faults.get(str(raw["method"][path[1]]["fault"]))
+        known = nearest.fields(model, inside[4:]) if model else []
+    else:
+        known = nearest.fields(Experiment, inside)
+    return nearest.hint(str(path[-1]), known)
 
 
 def _wants_default(error: SpecError) -> SpecError:
@@ -216,6 +254,9 @@ def json_schema(faults: Catalogue) -> dict[str, Any]:
     action["allOf"] = branches
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "ChaosWeb experiment"
+    schema["description"] = (
+        "What is broken on purpose, what is watched meanwhile, and what the team expects to see."
+    )
     return schema
 
 

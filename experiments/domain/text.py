@@ -7,20 +7,49 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, SequenceNode
+from ruamel.yaml.scanner import Scanner, ScannerError
 
 from experiments.domain import json_types
 from experiments.domain.errors import InvalidDocumentError, SpecError
 
 MAX_BYTES = 200_000
-
+_MAX_MERGED = 10_000
+"""Fields that ``<<`` may bring in, in all: a few lines of merges of merges make millions."""
+_TAB = "found character '\\t' that cannot start any token"
 
 _CORE = ("null", "bool", "int", "float", "str", "seq", "map")
 
 
+class BoundedScanner(Scanner):
+    """Refuses brackets deeper than any document goes: each costs as much as there are open ones."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803
+        if len(self.flow_context) > json_types.MAX_DEPTH:
+            raise ScannerError(None, None, "is nested too deeply", self.reader.get_mark())
+        super().fetch_flow_collection_start(TokenClass, to_push)
+
+
 class _CoreConstructor(SafeConstructor):
     """Builds what the core schema knows; a date stays the text that it was written as."""
+
+    _merged = 0
+
+    def flatten_mapping(self, node: Any) -> Any:
+        """Bring in what ``<<`` names, counting. Raises ConstructorError beyond the bound."""
+        for key, value in node.value:
+            if key.tag != "tag:yaml.org,2002:merge":
+                continue
+            for each in value.value if isinstance(value, SequenceNode) else [value]:
+                if isinstance(each, MappingNode):
+                    self.flatten_mapping(each)
+                    self._merged += len(each.value)
+                if self._merged > _MAX_MERGED:
+                    told = f"merges more than {_MAX_MERGED} fields"
+                    raise ConstructorError(None, None, told, key.start_mark)
+        return super().flatten_mapping(node)
 
 
 _CoreConstructor.yaml_constructors = {
@@ -41,13 +70,11 @@ def read(text: str) -> Any:
         raise InvalidDocumentError([SpecError((), "asks for YAML 1.1; it is read as YAML 1.2")])
     loader = YAML(typ="safe", pure=True)
     loader.Constructor = _CoreConstructor
+    loader.Scanner = BoundedScanner
     try:
         raw = loader.load(text)
     except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise InvalidDocumentError(
-            [SpecError((), f"line {line}: {error.problem or error}")]
-        ) from error
+        raise InvalidDocumentError([_marked(error)]) from error
     except YAMLError as error:
         raise InvalidDocumentError([SpecError((), str(error))]) from error
     except RecursionError as error:
@@ -59,6 +86,17 @@ def read(text: str) -> Any:
     if found:
         raise InvalidDocumentError(found)
     return raw
+
+
+def _marked(error: MarkedYAMLError) -> SpecError:
+    told = str(error.problem or error)
+    if told == _TAB:
+        told = "found a tab, which YAML does not take here: indent with spaces"
+    mark = error.problem_mark
+    if mark is None:
+        return SpecError((), told)
+    line, column = mark.line + 1, mark.column + 1
+    return SpecError((), f"line {line}: {told}", line, column)
 
 
 def write(raw: Any) -> str:

@@ -159,6 +159,7 @@ def rows(model: type[FaultParams]) -> list[dict[str, Any]]:
                 "unit": str(field.get("unit", "")),
                 "low": low,
                 "high": high,
+                "longest": field.get("maxLength"),
                 "choices": [label for _, label in leaf.choices],
                 "default": "" if default is None else scalar(default),
                 "is_required": leaf.is_required and not leaf.choices,

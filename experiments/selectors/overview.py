@@ -278,9 +278,9 @@ def first_steps() -> list[Step]:
         ),
         Step(
             "Write an experiment",
-            "Say what you believe will happen, what is broken, and what stops it.",
-            "experiment_new",
-            "Write an experiment",
+            "Start from one of the library: change its names, and say what you believe.",
+            "library",
+            "Open the library",
             ExperimentVersion.objects.exists(),
             needs="author_experiment",
         ),

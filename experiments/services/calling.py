@@ -7,12 +7,14 @@ just before the first fault; ``probe`` makes the probes asked throughout; ``judg
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import F, Q
 
 from drivers.protocol import DriverError
@@ -52,10 +54,10 @@ def _refused(run: Run, error: str) -> Outcome:
 
 
 _KINDS = {
-    "check": _Kind(checking.check, 60.0, checking.commit, _refused, 2),
-    "gate": _Kind(gating.gate, 60.0, gating.commit, _refused, 2),
+    "check": _Kind(checking.check, 30.0, checking.commit, _refused, 3),
+    "gate": _Kind(gating.gate, 30.0, gating.commit, _refused, 3),
     "probe": _Kind(throughout.probe, 60.0, throughout.commit, throughout.not_made, 1),
-    "judge": _Kind(judging.judge, 120.0, judging.commit, judging.without_data, 4),
+    "judge": _Kind(judging.judge, 90.0, judging.commit, judging.without_data, 4),
 }
 
 
@@ -73,6 +75,11 @@ def make(*, run_id: int, kind: str) -> None:
         outcome = _KINDS[kind].make(run)
     except DriverError as failure:
         error = str(failure)
+    except (OperationalError, InterfaceError) as failure:
+        # Our own database went away: that says nothing of the run. The lease brings it back.
+        log.warning("run %s: the %s ended: %s", run_id, kind, failure)
+        _release(call, attempt)
+        return
     except Exception as failure:
         log.exception("run %s: %s failed", run_id, kind)
         error = f"{type(failure).__name__}: {failure}"
@@ -80,11 +87,23 @@ def make(*, run_id: int, kind: str) -> None:
         if outcome is None and call.failures + 1 >= _KINDS[kind].patience:
             outcome = _KINDS[kind].give_up(run, error)
         _commit(run, call, attempt, outcome, error)
+    except (OperationalError, InterfaceError) as failure:
+        log.warning("run %s: the outcome of %s is not kept: %s", run_id, kind, failure)
+        _release(call, attempt)
+        return
     except Exception as failure:
         # The call's edge: an outcome that cannot be kept counts as a failure, never for ever.
         log.exception("run %s: the outcome of %s cannot be kept", run_id, kind)
         _commit_broken(run, call, attempt, f"{type(failure).__name__}: {failure}")
     conducting.tick(run_id=run_id)
+
+
+def _release(call: Call, attempt: int) -> None:
+    """Have the call made again soon if the database answers by now; else its lease runs out."""
+    with contextlib.suppress(DatabaseError, InterfaceError):
+        Call.objects.filter(pk=call.pk, attempt=attempt, finished_at__isnull=True).update(
+            attempt_deadline=None, due_at=clock.now() + timedelta(seconds=_RETRY_S[0])
+        )
 
 
 def _commit_broken(run: Run, call: Call, attempt: int, error: str) -> None:

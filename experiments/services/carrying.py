@@ -10,6 +10,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import F, Q
 
 from drivers.protocol import (
@@ -42,12 +43,19 @@ def carry(*, injection_id: int) -> None:
         return
     injection, attempt = claimed
     try:
-        if injection.phase == _PHASE.INTENT:
+        if _is_over(injection):
+            # Whether it was ever in effect is not known: it is not put there after its time.
+            told = injection.last_error or "no answer came"
+            _inject_failed(injection, attempt, DriverError(f"{told}; by now its time is over."))
+        elif injection.phase == _PHASE.INTENT:
             _inject(injection, attempt)
         elif injection.phase == _PHASE.ACTIVE:
             _observe(injection, attempt)
         else:
             removing.recover(injection, attempt)
+    except (OperationalError, InterfaceError) as error:
+        # Our own database went away: that says nothing of the backend. The lease brings it back.
+        log.warning("injection %s: the carry ended: %s", injection.token, error)
     except Exception as error:
         # The carry's edge: a broken driver or row is told and repeated as a backend's failure is.
         log.exception("run %s: %s: the carry failed", injection.run_id, injection.action)
@@ -79,6 +87,14 @@ def _claim(injection_id: int) -> tuple[Injection, int] | None:
         failures=row.failures,
     )
     return (row, row.attempt + 1) if claimed == 1 else None
+
+
+def _is_over(injection: Injection) -> bool:
+    """Return whether an inject that nobody answered would be repeated after its planned end."""
+    if injection.phase != _PHASE.INTENT or not injection.is_unanswered:
+        return False
+    began = injection.intent_at
+    return began is not None and clock.now() >= began + timedelta(seconds=injection.duration_s)
 
 
 def _request(injection: Injection) -> FaultRequest:

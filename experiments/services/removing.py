@@ -88,14 +88,17 @@ def not_gone(injection: Injection, attempt: int, seen: Observation, now: datetim
     detail = seen.message or ", ".join(
         f"{target.name} is {target.phase} {target.detail}".strip() for target in seen.targets
     )
+    was_seen = seen.phase == "active" or any(each.phase == "active" for each in seen.targets)
+    # What was read as gone, and was not seen again, still counts: a backend that did not answer
+    # says nothing. The last read comes after the whole settling time either way.
+    earlier: dict[str, Any] = {"gone_at": None, "settle_reads": 0} if was_seen else {}
     with transitions.holding(run_id=injection.run_id):
         kept = held.mine(injection, attempt).update(
             **held.observed(seen, now),
+            **earlier,
             phase=_PHASE.RECOVERING.value,
             failures=failures,
             last_error=detail,
-            gone_at=None,
-            settle_reads=0,
             due_at=now + held.backoff(failures),
             woken_at=None,
             attempt_deadline=None,

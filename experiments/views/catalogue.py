@@ -10,29 +10,38 @@ from django.views.decorators.http import require_GET
 
 from drivers.protocol import FaultParams
 from experiments.domain import text
-from experiments.forms import drafts, faults
+from experiments.forms import drafts
+from experiments.forms import faults as fields
 from experiments.models import Connection
 from experiments.selectors import authoring as plans
-from experiments.services import previewing
+from experiments.services import faults, library, previewing
 
-_BACKENDS = {kind: title for kind, title in Connection.KINDS if kind != "prometheus"}
+_BACKENDS = {kind: title.split(" (")[0] for kind, title in Connection.KINDS}
+_UNDO = {"restores": "restores", "self_heals": "heals by itself", "none": "for good"}
 
 
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
-    """List every fault by backend."""
-    wanted = request.GET.get("q", "").strip().lower()
-    groups: dict[str, list[type[FaultParams]]] = {}
-    for kind, model in previewing.catalogue().items():
-        if wanted in f"{kind} {model.title} {model.summary} {model.family}".lower():
-            backend = kind.split(".")[0]
-            groups.setdefault(_BACKENDS.get(backend, backend), []).append(model)
+    """List the faults by backend, narrowed by what was asked for."""
+    filters = faults.Filters(
+        text=request.GET.get("q", "").strip(),
+        backend=request.GET.get("backend", ""),
+        family=request.GET.get("family", ""),
+    )
+    groups: dict[str, list[dict[str, Any]]] = {}
+    found = faults.search(filters)
+    for model in found:
+        groups.setdefault(backend_title(model.kind.split(".")[0]), []).append(tile(model))
     return render(
         request,
         "catalogue/index.html",
         {
-            "groups": [(title, [_tile(each) for each in found]) for title, found in groups.items()],
-            "q": request.GET.get("q", "").strip(),
+            "groups": list(groups.items()),
+            "found": len(found),
+            "total": len(faults.known()),
+            "filters": filters,
+            "backends": [(kind, backend_title(kind)) for kind in faults.kinds()],
+            "families": faults.all_families(),
             "may_author": request.user.has_perm("experiments.author_experiment"),
         },
     )
@@ -41,36 +50,51 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, kind: str) -> HttpResponse:
     """Show one fault: its parameters, needs, traces in metrics, and how it ends."""
-    catalogue = previewing.catalogue()
+    catalogue = faults.known()
     model = catalogue.get(kind)
     if model is None:
         raise Http404
-    action = drafts.item("method", "fault", catalogue=catalogue, fault=kind)
-    action["name"] = kind.split(".")[-1].replace("_", "-")
+    backend = kind.split(".")[0]
     return render(
         request,
         "catalogue/detail.html",
         {
-            "fault": _tile(model),
-            "rows": faults.rows(model),
-            "example": text.write([action]),
+            "fault": tile(model),
+            "backend": backend_title(backend),
+            "backend_kind": backend,
+            "rows": fields.rows(model),
+            "example": text.write([example(model)]),
             "undo": previewing.undo(model),
             "dead_man": previewing.dead_man(model),
             "experiments": plans.usage(kind),
+            "starters": library.using(kind),
             "may_author": request.user.has_perm("experiments.author_experiment"),
         },
     )
 
 
-def _tile(model: type[FaultParams]) -> dict[str, Any]:
+def example(model: type[FaultParams]) -> dict[str, Any]:
+    """Return an action of a method that injects the fault, with the model's own examples."""
+    action: dict[str, Any] = drafts.item(
+        "method", "fault", catalogue=faults.known(), fault=model.kind
+    )
+    action["name"] = model.kind.split(".")[-1].replace("_", "-")
+    return action
+
+
+def backend_title(kind: str) -> str:
+    """Return what pages call the backends of this kind of connection."""
+    return _BACKENDS.get(kind, kind)
+
+
+def tile(model: type[FaultParams]) -> dict[str, Any]:
+    """Return what pages show of a fault: its class itself would be called by a template."""
     return {
         "kind": model.kind,
         "title": model.title,
         "summary": model.summary,
         "family": model.family,
-        "undo": {"restores": "restores", "self_heals": "heals by itself", "none": "for good"}[
-            model.undo
-        ],
+        "undo": _UNDO[model.undo],
         "is_for_good": model.undo == "none",
         "needs": model.needs,
         "metrics": model.metrics,

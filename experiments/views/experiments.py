@@ -20,7 +20,7 @@ from experiments.forms.mapping import Fields
 from experiments.models import Environment, Experiment, ExperimentVersion, User
 from experiments.selectors import authoring as plans
 from experiments.selectors import schedule
-from experiments.services import authoring, launching, people, previewing
+from experiments.services import authoring, launching, library, people, previewing
 
 _MOST_FIELDS = 4000
 
@@ -89,7 +89,7 @@ def version(request: HttpRequest, name: str, number: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """Write a new experiment; ``?fault=`` starts from a fault."""
+    """Write a new experiment; ``?fault=`` starts from a fault, ``?from=`` from a starter."""
     return _edit(request, None)
 
 
@@ -146,12 +146,17 @@ def _edit(request: HttpRequest, experiment: Experiment | None) -> HttpResponse:
     status = 200
     if request.method == "GET":
         fault = request.GET.get("fault", "")
-        document = (
-            newest.document
-            if newest
-            else drafts.document(catalogue=catalogue, fault=fault if fault in catalogue else "")
-        )
+        starter = library.one(request.GET.get("from", "")) if newest is None else None
+        if newest is not None:
+            document = newest.document
+        elif starter is not None:
+            document = library.fresh(starter)
+        else:
+            known = fault if fault in catalogue else ""
+            document = drafts.document(catalogue=catalogue, fault=known)
         fields = mapping.document_to_fields(document, catalogue=catalogue)
+        if starter is not None:
+            fields["message"] = f"started from “{starter.title}”"
         context |= _drawn(fields, request, is_fresh=newest is None)
     else:
         fields, action = _copied(request), request.POST.get("do", "save")
@@ -182,6 +187,10 @@ def _save(
                 author=_person(request),
                 message=(fields.get("message") or "").strip()[:200],
                 experiment=experiment,
+                # The form posts to its own address, which still names the starter.
+                written=None
+                if experiment
+                else library.written(request.GET.get("from", ""), editor.document),
             )
         except InvalidDocumentError as error:
             errors = error.errors

@@ -256,6 +256,7 @@ def test_a_new_item_looks_like_its_siblings():
         ("a:\n-\n  # lead\n  x: 1\n  y: 2\n", "a.0.x", GONE, "a:\n-\n  y: 2\n"),
         ("a:\n- x: 1\n  # about y\n  y: 2\n", "a.0.x", GONE, "a:\n- # about y\n  y: 2\n"),
         ("a: !!str 5 # c\n", "a", "6", 'a: "6" # c\n'),
+        ("a: ! 5\nb: 1\n", "b", 2, "a: ! 5\nb: 2\n"),
         # Nothing but comments.
         ("# later\n", "a", {"b": [1]}, "# later\na:\n  b:\n    - 1\n"),
     ],
@@ -343,6 +344,7 @@ def test_true_is_not_one():
 
 BROKEN = ["a: [1", "a: 1\na: 2\n", "a: *nobody\n", "a: 1\n---\nb: 2\n", "[1]", "just words"]
 BROKEN += ["a: &a [*a]", "[" * 3000, "a" * (text.MAX_BYTES + 1), "a: \ud800", "a: !!int x"]
+BROKEN += ["%YAML 1.1\n---\na: on\n", "%YAML 1.21\n---\na: 1\n"]
 
 
 @pytest.mark.parametrize("broken", BROKEN)

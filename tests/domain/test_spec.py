@@ -95,7 +95,8 @@ def test_every_error_is_told_at_once_each_with_its_place():
 @pytest.mark.parametrize(
     ("path", "value", "place", "told"),
     [
-        ("apiVersion", "chaosweb/v2", "apiVersion", "“chaosweb/v2” is none of 'chaosweb/v1'"),
+        ("apiVersion", "chaos/v1", "apiVersion", "“chaos/v1” is none of 'chaosweb/v1'"),
+        ("apiVersion", "chaosweb/v2", "apiVersion", "newer than this ChaosWeb reads (chaosweb/v1)"),
         ("metadata.name", 7, "metadata.name", "must be a text, not 7"),
         ("metadata.colour", "red", "metadata.colour", "is not a field here"),
         ("slis.0.colour", "red", "slis[0].colour", "is not a field here"),

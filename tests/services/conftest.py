@@ -14,6 +14,7 @@ from drivers.protocol import ConnectionConfig
 from experiments import backends
 from experiments.models import Alias, Connection, Environment, User
 from experiments.services import people
+from tests.engine import moves
 from tests.pump import Pump
 from tests.services.worlds import Metrics
 
@@ -64,3 +65,17 @@ def metrics(monkeypatch: pytest.MonkeyPatch) -> Metrics:
     monkeypatch.setattr(backends, "prometheus", lambda connection: scripted)
     monkeypatch.setattr(backends, "fetch", lambda **_: HttpAnswer(200, {}, "ok", 0.01))
     return scripted
+
+
+@pytest.fixture(autouse=True)
+def noted_moves(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold every change of a run's status and of an injection's phase against the tables."""
+    if request.node.get_closest_marker("django_db") is None:
+        yield
+        return
+    request.getfixturevalue("_django_db_helper")
+    moves.install()
+    yield
+    found = [moves.wrong(each) for each in moves.seen().values()]
+    moves.remove()
+    assert not any(found), [each for each in found if each]

@@ -38,14 +38,14 @@ def test_a_check_that_cannot_ask_refuses_and_says_why(alice, environment, pump, 
     assert "No way in." in run.reason
 
 
-def test_a_check_that_breaks_is_tried_once_more_and_then_refuses(
+def test_a_check_that_breaks_is_tried_again_and_then_refuses(
     alice, environment, pump, monkeypatch
 ):
     monkeypatch.setattr(checking, "_ask", broken)
     run = run_through(alice, environment, pump, document())
     assert run.status == "refused"
     assert "RuntimeError: a bug" in run.reason
-    assert run.calls.get(kind="check").failures == 1
+    assert run.calls.get(kind="check").failures == 2
 
 
 def test_an_outcome_that_cannot_be_kept_never_hangs_the_run(alice, environment, pump, monkeypatch):

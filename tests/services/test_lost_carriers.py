@@ -82,13 +82,29 @@ def test_the_keeper_takes_over_from_a_carrier_that_died(
 def test_carriers_that_die_again_and_again_do_not_keep_the_run_for_ever(
     alice, environment, pump, control, monkeypatch
 ):
-    run, injection = at_the_intent(alice, environment, pump)
+    run, injection = at_the_intent(alice, environment, pump, document(fault(duration="10m")))
     for _ in range(5):
         die(monkeypatch, injection, after_the_call=True)
         pump.let_pass(carrying.LEASE_S)
     pump.run_until(run, *ENDED)
     assert (run.status, run.ended_by) == ("stopped", "backend")
     assert "no carrier came back" in run.reason
+    assert control.live() == set()
+
+
+def test_an_inject_that_nobody_answered_is_not_repeated_after_its_time(
+    alice, environment, pump, control, monkeypatch
+):
+    run, injection = at_the_intent(alice, environment, pump)
+    die(monkeypatch, injection, after_the_call=True)
+    control.restart("one", "two")
+    before = control.calls("inject")
+    pump.let_pass(60)
+    pump.run_until(run, *ENDED)
+    assert control.calls("inject") == before, "its 10 s were over long ago"
+    assert (run.status, run.ended_by) == ("stopped", "backend")
+    assert "its time is over" in run.reason
+    assert run.verdict != "held"
     assert control.live() == set()
 
 

@@ -5,10 +5,10 @@ any statement and on either side of any call; carriers stand still and wake much
 fail, hang and do late what they were asked; people stop, answer, halt and close by hand. After
 every step the invariants hold, and once all is well again every run ends by the keeper alone.
 
-Continuous integration runs the profile ``machine``: always the same few hundred steps. For a long
-search on one's own machine, with fresh randomness and a database of examples::
+The tests run the profile ``machine``: always the same few hundred steps, less than a minute. For a
+long search on one's own machine, with fresh randomness, shrinking and a database of examples::
 
-    MACHINE_PROFILE=thorough python -m pytest tests/services/test_machine.py --timeout 0
+    MACHINE_PROFILE=thorough MACHINE_EXAMPLES=3000 python -m pytest tests/services/test_machine.py
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import chain, combinations, count
+from itertools import chain, count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
+    initialize,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -34,7 +33,7 @@ from hypothesis.stateful import (
 from drivers.fake import Step
 from experiments import tasks
 from experiments.domain.errors import InvalidDocumentError
-from experiments.domain.states import LIVE, MAY_EXIST, SETTLED, InjectionPhase
+from experiments.domain.states import LIVE, MAY_EXIST, InjectionPhase
 from experiments.models import Claim, Halt, Injection, Orphan, Run
 from experiments.services import (
     carrying,
@@ -43,31 +42,41 @@ from experiments.services import (
     halting,
     launching,
     reconciling,
-    removing,
     sweeping,
 )
 from tests import factories
 from tests.engine import moves
+from tests.services.drawn import (
+    BEGINNINGS,
+    CHECKS,
+    DEATHS,
+    PARTS,
+    POINTS,
+    TROUBLE,
+    document_of,
+)
+from tests.services.invariants import Invariants
 from tests.services.processes import Aside, Process
 from tests.services.rehearsal import LATE_S, Rehearsal, forget_runs
-from tests.services.worlds import document, fault, start
+from tests.services.worlds import start
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(0)]
 
-_ALWAYS = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+_ALWAYS: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 PROFILES = {
+    # Without shrinking: a failure is printed as it was found, within the time of a test.
     "machine": settings(
-        max_examples=60, stateful_step_count=30, derandomize=True, database=None, **_ALWAYS
-    ),
-    "search": settings(
-        max_examples=3000,
-        stateful_step_count=40,
-        phases=[Phase.generate],
+        max_examples=25,
+        stateful_step_count=25,
+        derandomize=True,
         database=None,
+        phases=[Phase.generate],
         **_ALWAYS,
     ),
     "thorough": settings(
-        max_examples=3000, stateful_step_count=60, verbosity=Verbosity.normal, **_ALWAYS
+        max_examples=int(os.environ.get("MACHINE_EXAMPLES", "3000")),
+        stateful_step_count=60,
+        **_ALWAYS,
     ),
 }
 _LIVE = sorted(status.value for status in LIVE)
@@ -75,121 +84,13 @@ _keys = count()
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """Fixed: bins end on whole steps, and what fails once must fail again."""
 
-_OTHER_KIND = {"fake.abort": "fake.delay", "fake.delay": "fake.abort"}
-
-TARGETS = st.sampled_from(["one", "two", ""])
-STARTS = st.sampled_from(["next", "next", "with", "later", "at once"])
-FAULTS = st.fixed_dictionaries(
-    {
-        "fault": st.sampled_from(["fake.abort", "fake.abort", "fake.delay"]),
-        "target": TARGETS,
-        "duration": st.sampled_from(["3s", "20s", "90s"]),
-        "on_drift": st.sampled_from(["stop", "ignore", "reinject"]),
-        "start": STARTS,
-    }
-)
-OTHERS = st.fixed_dictionaries({"other": st.sampled_from(["wait", "checkpoint"]), "start": STARTS})
-PARTS = st.builds(
-    lambda first, others: [first, *others],
-    FAULTS,
-    st.lists(st.one_of(FAULTS, FAULTS, OTHERS), max_size=3),
-)
-CHECKS = st.fixed_dictionaries(
-    {
-        "start_probe": st.sampled_from(["", "http", "promql"]),
-        "guardrail": st.sampled_from(["", "stop", "checkpoint", "ignore"]),
-    }
-)
-TROUBLE = st.one_of(
-    st.builds(
-        Step,
-        method=st.sampled_from(["prepare", "inject", "recover", "observe", "owned"]),
-        do=st.just("fail"),
-        times=st.integers(1, 4),
-        retryable=st.sampled_from([True, True, True, False]),
-    ),
-    st.builds(
-        Step,
-        method=st.sampled_from(["inject", "inject", "recover"]),
-        do=st.just("lose"),
-        times=st.integers(1, 6),
-        effect=st.sampled_from(["now", "late", "never"]),
-        seconds=st.sampled_from([1.0, 7.0, 40.0, LATE_S, 4 * LATE_S]),
-    ),
-    st.builds(Step, method=st.just("recover"), do=st.sampled_from(["ignore", "hang"])),
-    st.builds(
-        Step,
-        method=st.sampled_from(["inject", "recover", "observe"]),
-        do=st.just("slow"),
-        seconds=st.sampled_from([4.0, 9.0]),
-    ),
-)
-DEATHS = st.one_of(
-    st.builds(Process, statements=st.integers(0, 40)),
-    st.builds(
-        Process,
-        dies_at=st.sampled_from(
-            ["before inject", "after inject", "before recover", "after recover", "after prepare"]
-        ),
-    ),
-)
-POINTS = st.sampled_from(
-    [f"{when} {call}" for when in ("before", "after") for call in ("inject", "inject", "recover")]
-    + ["before prepare", "before observe", "after observe"]
-)
-
-
-def method_of(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the actions that the drawn parts describe."""
-    found: list[dict[str, Any]] = []
-    for index, part in enumerate(parts):
-        begins: dict[str, Any] = {}
-        last = f"a{index - 1}"
-        if part["start"] == "at once":
-            begins = {"start": {}}
-        elif index and part["start"] == "with":
-            begins = {"start": {"with": [last], "delay": "1s"}}
-        elif index and part["start"] == "later":
-            begins = {"start": {"after": [last], "delay": "2s"}}
-        if part.get("other") == "wait":
-            action = {"name": f"a{index}", "wait": "5s"}
-        elif part.get("other") == "checkpoint":
-            action = {"name": f"a{index}", "checkpoint": "Go on?", "timeout": "40s"}
-        else:
-            kept = {name: part[name] for name in ("fault", "duration", "on_drift")}
-            before = found[-1].get("fault") if found else None
-            if part["start"] in ("with", "at once") and before is not None:
-                # Two of one kind at once would be refused for what they both hold.
-                kept["fault"] = _OTHER_KIND[before]
-            action = fault(f"a{index}", **kept, **{"with": {"target": part["target"]}})
-        found.append(action | begins)
-    return found
-
-
-def document_of(parts: list[dict[str, Any]], checks: dict[str, str], key: str) -> dict[str, Any]:
-    """Return a document of these actions, with probes and a guardrail of its own."""
-    raw = document(*method_of(parts))
-    if checks["start_probe"] == "http":
-        probe = {"http": {"url": f"http://front/start-{key}"}, "tolerance": {"status": 200}}
-        raw["probes"].append({"name": "before", "at": ["start"]} | probe)
-    elif checks["start_probe"] == "promql":
-        query = {"promql": {"query": f"start_{key}"}, "tolerance": {"max": 50}}
-        raw["probes"].append({"name": "before", "at": ["start"]} | query)
-    if checks["guardrail"]:
-        watched = {"name": "load", "source": "metrics", "value": "load", "limit": {"max": 70}}
-        rule = {"name": "g", "sli": "load", "above": 50, "breaches": "2 of 3"}
-        raw["slis"] = [watched]
-        raw["guardrails"] = [rule | {"no_data": checks["guardrail"]}]
-        raw["timing"] = {"baseline": "10s", "settle": "5s", "step": "5s"}
-    return raw
-
 
 def is_unconfirmed(row: Injection) -> bool:
     """Tell whether a person may say that they removed it by hand."""
     return row.phase in (InjectionPhase.RECOVERING, InjectionPhase.UNSETTLED) and row.failures > 0
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(Invariants):
     """Runs of one environment, their backend, and everybody who may be in the way."""
 
     pump: Any
@@ -206,12 +107,8 @@ class Machine(RuleBasedStateMachine):
         self.watched.__enter__()
         forget_runs()
         moves.forget()
-        self.runs: list[Run] = []
         self.asides: list[Aside] = []
         self.process = Process()
-        self.ledger: list[Injection] = []
-        self.noted = 0
-        self.statuses: dict[int, list[tuple[str, str]]] = {}
 
     def run_as_process(self, act: Callable[[], object]) -> bool:
         """Have a process do it. Return whether it lives; if not, the next is a new one."""
@@ -222,23 +119,17 @@ class Machine(RuleBasedStateMachine):
             self.process = Process()
         return not is_dead
 
-    def read_ledger(self) -> None:
-        rows = Injection.objects.filter(run__in=[run.pk for run in self.runs])
-        unread = ("params", "handle", "observation", "evidence", "run__judgement", "run__problems")
-        self.ledger = list(rows.select_related("run").defer(*unread))
-
     def are_live(self) -> bool:
         return Run.objects.filter(pk__in=[r.pk for r in self.runs], status__in=_LIVE).exists()
 
     # What people ask for.
 
+    @initialize(parts=PARTS, checks=CHECKS, trouble=st.lists(TROUBLE, max_size=2), **BEGINNINGS)
+    def request_the_first(self, **asked: Any) -> None:
+        self.request(**asked)
+
     @precondition(lambda self: len(self.runs) < 3)
-    @rule(
-        parts=PARTS,
-        checks=CHECKS,
-        trouble=st.lists(TROUBLE, max_size=2),
-        begins_as=st.sampled_from(["", "planned", "intent", "intent", "active", "active"]),
-    )
+    @rule(parts=PARTS, checks=CHECKS, trouble=st.lists(TROUBLE, max_size=2), **BEGINNINGS)
     def request(
         self, parts: Any, checks: dict[str, str], trouble: list[Step], begins_as: str
     ) -> None:
@@ -320,10 +211,6 @@ class Machine(RuleBasedStateMachine):
         for _ in range(times):
             self.run_as_process(lambda: self.pump.pass_time(seconds))
 
-    @rule()
-    def sweep(self) -> None:
-        self.run_as_process(sweeping.sweep)
-
     @precondition(lambda self: self.pump.waiting)
     @rule(times=st.integers(1, 6))
     def work(self, times: int) -> None:
@@ -350,15 +237,15 @@ class Machine(RuleBasedStateMachine):
             self.pump.let_pass(seconds)
             self.run_as_process(self.pump.keep_in_turn)
 
-    @precondition(lambda self: self.runs)
-    @rule(data=st.data())
-    def tick_again(self, data: Any) -> None:
-        run = data.draw(st.sampled_from(self.runs))
-        self.run_as_process(lambda: conducting.tick(run_id=run.pk))
-
-    @rule()
-    def reconcile(self) -> None:
-        self.compare()
+    @rule(what=st.sampled_from(["sweep", "tick again", "reconcile"]))
+    def poke(self, what: str) -> None:
+        if what == "sweep":
+            self.run_as_process(sweeping.sweep)
+        elif what == "reconcile":
+            self.compare()
+        else:
+            for run in self.runs:
+                self.run_as_process(lambda pk=run.pk: conducting.tick(run_id=pk))
 
     def compare(self) -> None:
         self.rehearsal.listed.clear()
@@ -382,6 +269,19 @@ class Machine(RuleBasedStateMachine):
         wait = max(moments, default=self.pump.now()) - self.pump.now()
         self.pump.let_pass(max(0.0, wait.total_seconds()))
         self.begin_aside(lambda: carrying.carry(injection_id=row.pk), point)
+
+    @precondition(lambda self: not self.asides and self.at("intent"))
+    @rule(data=st.data(), seconds=st.sampled_from([0, 10, 400]))
+    def stop_while_a_carrier_stands_at_its_call(self, data: Any, seconds: float) -> None:
+        row = data.draw(st.sampled_from(self.at("intent")))
+        self.begin_aside(lambda: carrying.carry(injection_id=row.pk), "before inject")
+        self.run_as_process(lambda: launching.stop_run(run=row.run, actor="bob"))
+        for _ in range(8 if seconds else 0):
+            self.pump.let_pass(seconds / 8)
+            self.run_as_process(self.pump.keep_in_turn)
+
+    def at(self, phase: str) -> list[Injection]:
+        return [row for row in self.ledger if row.phase == phase]
 
     @precondition(lambda self: self.pump.waiting and len(self.asides) < 2)
     @rule(point=POINTS)
@@ -414,112 +314,27 @@ class Machine(RuleBasedStateMachine):
     def misbehave(self, step: Step) -> None:
         self.rehearsal.control.script(step)
 
-    @rule()
-    def heal(self) -> None:
-        self.rehearsal.heal()
-
-    @rule(places=st.sets(st.sampled_from(["one", "two"])))
-    def cut_off(self, places: set[str]) -> None:
-        self.rehearsal.control.cut_off(*places)
-
-    @rule(place=st.sampled_from(["one", "two"]))
-    def restart(self, place: str) -> None:
-        self.rehearsal.control.restart(place)
-
-    @rule(place=st.sampled_from(["one", "two"]), kind=st.sampled_from(["fake.abort", "fake.delay"]))
-    def set_foreign(self, place: str, kind: str) -> None:
-        self.rehearsal.set_foreign(place, kind)
-
     @rule(
+        what=st.sampled_from(["heal", "cut off", "restart", "set foreign", "change health"]),
+        places=st.sampled_from([("one",), ("two",), ("one", "two")]),
+        kind=st.sampled_from(["fake.abort", "fake.delay"]),
         health=st.sampled_from(["well", "sick", "silent", "absent"]),
         http_status=st.sampled_from([200, 200, 500]),
     )
-    def change_health(self, health: Any, http_status: int) -> None:
-        self.rehearsal.sources.health = health
-        self.rehearsal.http_status = http_status
-
-    # What must hold whatever happens.
-
-    @invariant()
-    def all_is_as_it_must_be(self) -> None:
-        self.read_ledger()
-        self.nothing_that_must_never_happen_has_happened()
-        self.every_move_is_one_of_the_tables_and_is_in_the_journal()
-        self.every_fault_on_the_backend_is_looked_after()
-        self.an_unanswered_fault_is_read_back_again_and_again()
-        self.whatever_may_exist_keeps_its_claims()
-        self.no_ended_run_holds_or_leaves_anything()
-        self.a_removal_that_fails_is_loud()
-
-    def nothing_that_must_never_happen_has_happened(self) -> None:
-        assert self.rehearsal.broken == []
-        assert self.rehearsal.loud.exceptions == [], "no exception that nobody expected"
-
-    def every_move_is_one_of_the_tables_and_is_in_the_journal(self) -> None:
-        for number, found in moves.seen(self.noted).items():
-            self.noted = number
-            assert moves.wrong(found) == ""
-            if found.kind == "status":
-                self.statuses.setdefault(found.row, []).append((found.old, found.new))
-        for run in self.runs:
-            lines = list(run.events.filter(kind="status"))
-            assert [(line.old, line.new) for line in lines] == self.statuses.get(run.pk, [])
-            assert all(line.message and line.actor for line in lines)
-
-    def every_fault_on_the_backend_is_looked_after(self) -> None:
-        rows = {row.token: row for row in self.ledger}
-        orphans = Orphan.objects.filter(gone_at__isnull=True).values_list("token", flat=True)
-        known = {token for token, row in rows.items() if row.phase in MAY_EXIST} | set(orphans)
-        known |= {token for token, row in rows.items() if row.unchecked_since is not None}
-        there = set(self.rehearsal.marks().values())
-        assert there - self.rehearsal.loose <= known
-        assert self.rehearsal.coming() <= known, "a call that may yet take effect is waited for"
-
-    def an_unanswered_fault_is_read_back_again_and_again(self) -> None:
-        for row in self.ledger:
-            is_read_back = row.phase == InjectionPhase.RECOVERED and row.by_hand_at is None
-            if is_read_back and row.is_unanswered and row.token not in self.rehearsal.loose:
-                assert row.settle_reads == len(removing.SETTLE_READS_S)
-
-    def whatever_may_exist_keeps_its_claims(self) -> None:
-        held = set(Claim.objects.filter(released_at__isnull=True).values_list("run_id", "key"))
-        rows = [row for row in self.ledger if row.phase in MAY_EXIST]
-        for row in rows:
-            missing = {key for key in row.claims if (row.run_id, key) not in held}
-            assert not missing or self.is_told(row, "is held by run"), f"{row} without {missing}"
-        for one, two in combinations(rows, 2):
-            if set(one.claims) & set(two.claims):
-                assert any(self.has_come_back(row) for row in (one, two)), f"{one} and {two}"
-
-    def no_ended_run_holds_or_leaves_anything(self) -> None:
-        rows = self.ledger
-        for row in rows:
-            if row.run.status not in _LIVE:
-                assert row.phase in SETTLED or self.has_come_back(row)
-        kept = {
-            (row.run_id, key)
-            for row in rows
-            for key in row.claims
-            if row.phase in MAY_EXIST or row.unchecked_since is not None
-        }
-        ended = Claim.objects.filter(released_at__isnull=True).exclude(run__status__in=_LIVE)
-        assert set(ended.values_list("run_id", "key")) <= kept
-
-    def a_removal_that_fails_is_loud(self) -> None:
-        for row in self.ledger:
-            if row.phase == InjectionPhase.RECOVERING and row.failures >= 3:
-                told = [text for text in self.rehearsal.loud.critical if row.action in text]
-                assert any(f"run {row.run_id}:" in text for text in told)
-
-    @staticmethod
-    def has_come_back(row: Injection) -> bool:
-        """Tell whether the fault was found again after it had been called recovered."""
-        return row.recovered_at is not None and row.phase in MAY_EXIST
-
-    @staticmethod
-    def is_told(row: Injection, what: str) -> bool:
-        lines = row.run.events.filter(kind="error", message__startswith=f"{row.action}:")
-        return lines.filter(message__contains=what).exists()
+    def disturb(
+        self, what: str, places: tuple[str, ...], kind: str, health: Any, http_status: int
+    ) -> None:
+        if what == "heal":
+            self.rehearsal.heal()
+        elif what == "cut off":
+            self.rehearsal.control.cut_off(*places)
+        elif what == "restart":
+            self.rehearsal.control.restart(*places)
+        elif what == "set foreign":
+            self.rehearsal.set_foreign(places[0], kind)
+        else:
+            self.rehearsal.sources.health = health
+            self.rehearsal.http_status = http_status
 
     # How it ends.
 
@@ -550,6 +365,7 @@ class Machine(RuleBasedStateMachine):
             # The carriers that stood still all the time wake last of all.
             while self.asides:
                 self.wake_one(self.asides.pop(), dies=False)
+                self.all_is_as_it_must_be()
             self.pump.let_pass(5 * LATE_S)  # whatever is on its way arrives
             self.compare()
             self.keep_until_over()
@@ -567,11 +383,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def test_no_fault_outlives_its_run_whatever_happens(alice, environment, pump):
-    moves.install()
-    try:
-        Machine.pump, Machine.alice, Machine.environment = pump, alice, environment
-        Machine.admin = factories.person("root", "admin")
-        profile = PROFILES[os.environ.get("MACHINE_PROFILE", "machine")]
-        run_state_machine_as_test(Machine, settings=profile)
-    finally:
-        moves.remove()
+    Machine.pump, Machine.alice, Machine.environment = pump, alice, environment
+    Machine.admin = factories.person("root", "admin")
+    profile = PROFILES[os.environ.get("MACHINE_PROFILE", "machine")]
+    run_state_machine_as_test(Machine, settings=profile)

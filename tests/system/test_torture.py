@@ -40,5 +40,5 @@ def test_a_minute_of_torture_leaves_nothing_behind(tmp_path: Path) -> None:
     left = ("faults_left", "runs_stuck", "double_injections", "journal_gaps")
     assert {name: found[name] for name in left} == dict.fromkeys(left, 0)
     # The seed's schedule and its people: with less, nothing would have been tortured.
-    assert found["kills"] >= 10, done.stdout
+    assert found["kills"] >= 8, done.stdout
     assert found["faults"] >= 10, done.stdout

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 
-from experiments.services import people, previewing
+from experiments.domain import text
+from experiments.services import authoring, library, people, previewing
+from experiments.views import catalogue
 from tests import factories
 from tests.views.editing import barred
 
@@ -36,13 +40,87 @@ def test_the_catalogue_can_be_searched(client, viewer):
     assert "No fault matches" in client.get(reverse("catalogue"), {"q": "<x>"}).content.decode()
 
 
+def kinds_in(response):
+    return set(re.findall(r'class="cw-kind">([^<]+)<', response.content.decode()))
+
+
+@pytest.mark.parametrize(
+    ("asked", "kinds"),
+    [
+        ({"q": "HTTP status"}, {"envoy.http_abort", "fake.abort"}),
+        ({"q": "fixed_delay"}, {"envoy.http_delay", "fake.delay"}),
+        ({"q": "virtual host"}, {"envoy.http_abort", "envoy.http_delay"}),
+        ({"q": "layered_runtime delay"}, {"envoy.http_delay"}),
+        ({"backend": "fake"}, {"fake.abort", "fake.delay", "fake.wipe"}),
+        ({"family": "kill"}, {"fake.wipe"}),
+        ({"backend": "envoy", "family": "abort"}, {"envoy.http_abort"}),
+        ({"backend": "nothing"}, set()),
+    ],
+    ids=str,
+)
+def test_a_search_looks_at_sentences_and_fields_and_two_filters_narrow_it(
+    client, viewer, asked, kinds
+):
+    response = client.get(reverse("catalogue"), asked)
+    assert kinds_in(response) == kinds
+    shown = re.sub(r"<[^>]+>", "", response.content.decode())
+    assert f"{len(kinds)} of {len(KINDS)} faults" in shown
+
+
+def test_the_filters_keep_what_was_asked_for(client, viewer):
+    asked = {"q": 'a "quoted" word', "backend": "envoy", "family": "delay"}
+    shown = client.get(reverse("catalogue"), asked).content.decode()
+    assert 'value="a &quot;quoted&quot; word"' in shown
+    assert '<option value="envoy" selected>' in shown
+    assert "<option selected>delay</option>" in shown
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_example_of_every_fault_is_valid_as_it_stands_on_its_page(client, viewer, kind):
+    response = client.get(reverse("fault_detail", args=[kind]))
+    written = response.context["example"]
+    raw = factories.document(method=text.read(written))
+    assert authoring.validate(raw).errors == ()
+    assert catalogue.example(previewing.catalogue()[kind]) == text.read(written)[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_says_what_it_needs_shows_and_how_it_ends(client, viewer, kind):
+    model = previewing.catalogue()[kind]
+    response = client.get(reverse("fault_detail", args=[kind]))
+    shown = response.content.decode()
+    keys = ("needs", "metrics")
+    assert all(response.context["fault"][key] == getattr(model, key) for key in keys)
+    for name, field in model.model_fields.items():
+        assert f">{name}</code>" in shown
+        assert (field.title or name) in shown
+    assert previewing.undo(model) in shown
+    assert previewing.dead_man(model) in shown
+    for starter in library.using(kind):
+        assert reverse("starter_detail", args=[starter.name]) in shown
+
+
+def test_bounds_units_and_defaults_are_shown(client, viewer):
+    page = reverse("fault_detail", args=["envoy.http_abort"])
+    shown = re.sub(r"<[^>]+>", " ", client.get(page).content.decode())
+    assert "200 to 599" in shown
+    assert "0 to 100 %" in shown
+    assert "200 characters" in shown
+    assert re.search(r"\b503\b", shown)
+
+
+def test_the_two_tabs_lead_to_each_other(client, viewer):
+    assert reverse("library") in client.get(reverse("catalogue")).content.decode()
+    assert reverse("catalogue") in client.get(reverse("library")).content.decode()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_fault_has_its_page(client, viewer, kind):
     model = previewing.catalogue()[kind]
     response = client.get(reverse("fault_detail", args=[kind]))
     shown = response.content.decode()
     assert response.status_code == 200
-    assert all(f"<code>{name}</code>" in shown for name in model.model_fields)
+    assert all(f">{name}</code>" in shown for name in model.model_fields)
     assert f"fault: {kind}" in shown
     assert not barred(response)
 

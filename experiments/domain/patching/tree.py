@@ -29,6 +29,7 @@ from experiments.domain import json_types, text
 Kind = Literal["scalar", "mapping", "sequence", "alias"]
 _TAG = "tag:yaml.org,2002:"
 _MOST_REMEMBERED = 40_000
+_OTHER_VERSION = re.compile(r"^%YAML(?![ \t]+1\.2\s)", re.MULTILINE)
 _PROPERTY = re.compile(r"[&!][^\s,\[\]{}]*(?:\s+(?:#[^\n]*\n\s*)*)?")
 _BLANK = re.compile(r"[ \t]*")
 _IGNORED = re.compile(r"(?:\s|#[^\r\n]*)*")
@@ -146,6 +147,8 @@ def _remembered(written: str) -> Tree:
 def _read(written: str) -> Tree:
     if len(written.encode(errors="replace")) > text.MAX_BYTES:
         raise UnreadableError("the text is too large")
+    if _OTHER_VERSION.search(written):
+        raise UnreadableError("the text asks for another version of YAML")
     try:
         return Tree(written, _Builder(written).document())
     except (YAMLError, RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -210,7 +213,9 @@ class _Builder:
             start = min(start, body)
         elif style in ("|", ">"):
             end = self.end_of_block(body, end)
-        tag = event.tag or self.resolver.resolve(ScalarNode, event.value, event.implicit)
+        tag = event.tag
+        if tag is None or str(tag) == "!":
+            tag = self.resolver.resolve(ScalarNode, event.value, event.implicit)
         made = Node("scalar", start, body, end, style=style)
         made.is_merge = str(tag) == f"{_TAG}merge"
         made.value = event.value if made.is_merge else _value(str(tag), event.value)
@@ -284,7 +289,7 @@ def _value(tag: str, written: str) -> Any:
     """Return the value of a scalar; ``text.read`` has the last word on every patched text."""
     kind = tag.removeprefix(_TAG)
     digits = written.replace("_", "").lower()
-    if kind in ("str", "timestamp", "!"):
+    if kind in ("str", "timestamp"):
         return written
     if kind == "null":
         return None
