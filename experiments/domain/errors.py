@@ -18,6 +18,7 @@ _TEXTS = {
     "dict_type": "must be a mapping of names to values",
     "model_type": "must be a mapping of names to values",
     "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",

@@ -27,6 +27,7 @@ class BoundedScanner(Scanner):
     """Refuses brackets deeper than any document goes: each costs as much as there are open ones."""
 
     def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803
+        """Open one more bracket. Raises ScannerError beyond the bound."""
         if len(self.flow_context) > json_types.MAX_DEPTH:
             raise ScannerError(None, None, "is nested too deeply", self.reader.get_mark())
         super().fetch_flow_collection_start(TokenClass, to_push)

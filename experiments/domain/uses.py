@@ -51,9 +51,9 @@ def resolve(raw: Any, named: Named) -> tuple[Any, list[SpecError]]:
     return _with_slis(raw, lambda sli: _copied(sli, named)), errors
 
 
-def changed(sli: Mapping[str, Any], named: Named) -> bool:
-    """Return whether what the SLI (with its copy) uses says something else by now, or is gone."""
-    return dict(sli.get(COPY) or {}) != _found(sli.get("use"), named)
+def is_changed(reference: str, copied: Mapping[str, Any], named: Named) -> bool:
+    """Return whether the reference stands for something else than its copy by now, or nothing."""
+    return dict(copied) != _found(reference, named)
 
 
 def _slis(raw: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -47,6 +47,7 @@ def _sli(kind: str) -> dict[str, Any]:
         "ratio": {"ratio": {"bad": "", "total": ""}},
         "quantile": {"quantile": {"histogram": "", "q": 0.95}},
         "value": {"value": ""},
+        "use": {"use": ""},
     }
     amount = "0.5%" if kind in ("preset", "ratio") else ""
     margin = {"margin": {"absolute": amount}} if amount else {}

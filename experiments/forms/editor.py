@@ -169,6 +169,7 @@ class Fault:
     target: str
     where: str
     message: str
+    path: Path = ()
 
 
 class Editor:
@@ -213,7 +214,7 @@ class Editor:
             for text in texts
             if text
         ]
-        badge = self.fields.get(prefix + kinds.detail, "") if kinds.detail == kind else kind
+        badge = self.fields.get(prefix + kind, "") if kinds.detail_of(kind) == kind else kind
         return Row(
             kinds,
             number,
@@ -231,7 +232,7 @@ class Editor:
         """Show every error beside its field, and in the summary."""
         for error in errors:
             target, where = self._put(error)
-            self.faults.append(Fault(target, where, error.message))
+            self.faults.append(Fault(target, where, error.message, error.path))
         order = {target: place for place, target in enumerate(self._targets())}
         self.faults.sort(key=lambda fault: order.get(fault.target, -1))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from drivers.protocol import FaultParams
@@ -40,6 +40,10 @@ class Kinds:
     """Kinds whose field is a mapping: it is written even while it is empty."""
     detail: str = ""
     """The field whose value decides which fields ``with`` has."""
+    redrawn: frozenset[str] = frozenset()
+    """Further kinds whose own field's value decides what the row shows."""
+    lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Fields that leave the document when the row becomes one of this kind."""
     partners: tuple[str, ...] = ()
     """Fields that leave the document when the row becomes one of another kind."""
     is_added_once: bool = False
@@ -51,6 +55,10 @@ class Kinds:
         if self.is_added_once or not self.choices:
             return (("", self.noun),)
         return tuple((kind, kind) for kind, _ in self.choices)
+
+    def detail_of(self, kind: str) -> str:
+        """Return the field whose value decides which fields a row of this kind has, if any."""
+        return kind if kind in self.redrawn else self.detail
 
     def of(self, item: Any) -> str:
         """Return the kind of an item of the document; empty when it has none."""
@@ -67,12 +75,15 @@ SLIS = Kinds(
     "SLI",
     (
         ("preset", "ready-made"),
+        ("use", "SLI of a service"),
         ("ratio", "ratio: bad of all events"),
         ("quantile", "quantile of a histogram"),
         ("value", "PromQL of your own"),
     ),
     frozenset({"ratio", "quantile"}),
     "preset",
+    redrawn=frozenset({"use"}),
+    lacks={"use": ("unit", "direction")},
 )
 METHOD = Kinds(
     "method",

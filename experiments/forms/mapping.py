@@ -15,6 +15,7 @@ from typing import Any
 
 from django.utils.datastructures import MultiValueDict
 
+from experiments.domain import uses
 from experiments.domain.errors import SpecError
 from experiments.forms.compounds import PREVIOUS
 from experiments.forms.kinds import LISTS, SECTIONS, Catalogue, Kinds, Shape
@@ -27,7 +28,8 @@ _KEPT_EMPTY = frozenset({"ratio", "quantile", "http", "promql"})
 
 def document_to_fields(raw: Any, *, catalogue: Catalogue) -> Fields:
     """Return the form's fields for a raw document (JSON types)."""
-    document = raw if isinstance(raw, Mapping) else {}
+    # A version's copies of what services say are no author's: saving takes them anew.
+    document = uses.bare(raw) if isinstance(raw, Mapping) else {}
     fields: Fields = MultiValueDict()
     for shape in SECTIONS.values():
         _show(fields, "", shape, document)
@@ -52,7 +54,8 @@ def put_row(fields: Fields, key: str, number: str, item: Any, *, catalogue: Cata
     if kinds.choices:
         fields[f"{prefix}kind"] = kinds.of(item)
     content = _content(key, item)
-    detail = scalar(content.get(kinds.detail)) if kinds.detail else ""
+    decides = kinds.detail_of(kinds.of(item))
+    detail = scalar(content.get(decides)) if decides else ""
     _show(fields, prefix, shape_of(key, kinds.of(item), detail, catalogue, content), content)
 
 
@@ -87,7 +90,8 @@ def item_of(fields: Fields, kinds: Kinds, number: str, catalogue: Catalogue) -> 
     kind, shape = shape_of_row(fields, kinds, number, catalogue)
     item = copy.deepcopy(content)
     if kind != was:
-        for other in (*(each for each, _ in kinds.choices), *kinds.partners):
+        others = (each for each, _ in kinds.choices)
+        for other in (*others, *kinds.partners, *kinds.lacks.get(kind, ())):
             item.pop(other, None)
     changed = kinds.detail and kind == kinds.detail
     if kind != was or (changed and scalar(content.get(kind)) != fields.get(prefix + kind, "")):
@@ -113,10 +117,11 @@ def shape_of_row(
     was = kinds.of(content)
     kind = (fields.get(f"{prefix}kind") or "") if f"{prefix}kind" in fields else was
     detail = ""
-    if kinds.detail:
-        detail = fields.get(prefix + kinds.detail) or ""
-        if prefix + kinds.detail not in fields:
-            detail = scalar(content.get(kinds.detail))
+    decides = kinds.detail_of(kind)
+    if decides:
+        detail = fields.get(prefix + decides) or ""
+        if prefix + decides not in fields:
+            detail = scalar(content.get(decides))
     given = content if not kinds.detail or content.get(kinds.detail) == detail else None
     return kind, shape_of(kinds.key, kind, detail, catalogue, given)
 

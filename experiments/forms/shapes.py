@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.domain.presets import PRESETS
 from experiments.forms import faults as fault_fields
-from experiments.forms import guards
+from experiments.forms import guards, used
 from experiments.forms.compounds import margin, start
 from experiments.forms.kinds import METHOD, PROBES, SLIS, Catalogue, Kinds, Shape
 from experiments.forms.leaves import Leaf
@@ -20,6 +20,20 @@ EXPECTATIONS = (
 _DIRECTIONS = (("lower_is_better", "lower is better"), ("higher_is_better", "higher is better"))
 
 
+_UNIT = (
+    Leaf(("unit",), "Unit", help="s, ms, %, or any word.", is_extra=True),
+    Leaf(
+        ("direction",),
+        "Direction",
+        "choice",
+        choices=_DIRECTIONS,
+        default="lower_is_better",
+        is_required=True,
+        is_extra=True,
+    ),
+)
+
+
 def shape_of(
     key: str, kind: str, detail: str, catalogue: Catalogue, given: Any | None = None
 ) -> Shape:
@@ -28,7 +42,7 @@ def shape_of(
     Args:
         key: the list: slis, method, guardrails, probes or parameters.
         kind: the row's kind, such as ratio or fault.
-        detail: the preset or the fault.
+        detail: the preset, the SLI of a service, or the fault.
         catalogue: every fault model by its kind.
         given: the item of the document that the row comes from: fields of ``with`` that neither
             the preset nor the fault knows are shown too, so that they can be removed.
@@ -113,6 +127,8 @@ def _sli(kind: str, preset: str, given: Any) -> Shape:
         )
     elif kind == "value":
         measure = (_code(("value",), "PromQL", "sum(queue_length)"),)
+    elif kind == "use":
+        measure = (used.leaf(preset),)
     return Shape(
         (
             _name("orders_p95"),
@@ -132,7 +148,7 @@ def _sli(kind: str, preset: str, given: Any) -> Shape:
                 "Limit: at most",
                 "quantity",
                 help="Never worse than this, fault or not.",
-                placeholder="1% or 500ms",
+                placeholder=used.limit(preset) if kind == "use" else "1% or 500ms",
             ),
             Leaf(("limit", "min"), "Limit: at least", "quantity", is_extra=True),
             Leaf(("critical",), "Critical: the verdict hangs on it", "flag"),
@@ -145,18 +161,9 @@ def _sli(kind: str, preset: str, given: Any) -> Shape:
                 suggestions="aliases",
                 is_extra=True,
             ),
-            Leaf(("unit",), "Unit", help="s, ms, %, or any word.", is_extra=True),
-            Leaf(
-                ("direction",),
-                "Direction",
-                "choice",
-                choices=_DIRECTIONS,
-                default="lower_is_better",
-                is_required=True,
-                is_extra=True,
-            ),
+            *(() if kind == "use" else _UNIT),
         ),
-        kind if kind in ("value", "preset") else "kind",
+        kind if kind in ("value", "preset", "use") else "kind",
     )
 
 

@@ -41,7 +41,7 @@ _BARE = re.compile(r"\s*(#.*)?$")
 def read(name: str, content: bytes) -> Source:
     """Return what the bytes hold."""
     if len(content) > MAX_BYTES:
-        told = f"is {len(content)} bytes long; a file may have {MAX_BYTES}"
+        told = f"is larger than {MAX_BYTES} bytes and was not read"
         return Source(name, "", errors=(SourceError(told),))
     try:
         text = _decoded(content)

@@ -13,13 +13,33 @@ slug = RegexValidator(
 
 
 class Service(models.Model):
-    """What the business calls it: who owns it and where help is written down."""
+    """What the business calls it: whose it is, where help is written down, how it is measured."""
 
     name = models.CharField(max_length=63, unique=True, validators=[slug])
     title = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
     owner = models.CharField(max_length=200, blank=True)
     contact = models.CharField(max_length=200, blank=True, help_text="Whom to call at 3 a.m.")
-    runbook = models.URLField(blank=True)
+    runbook = models.URLField(blank=True, max_length=500)
+    dashboards = models.JSONField(
+        default=list, blank=True, help_text="A list of mappings: title and url."
+    )
+    slis = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Named SLIs, as a document has them, without what is expected of them.",
+    )
+    sli_changes = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="When each SLI was last changed, by its name (ISO 8601).",
+    )
+    places = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Where it lives: by the environment's name, where (a text) and labels.",
+    )
+    updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["name"]

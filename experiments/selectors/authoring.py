@@ -10,10 +10,11 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Q
 
 from drivers.protocol import FaultParams
-from experiments.domain import spec
-from experiments.domain.slis import Quantity, Sli
+from experiments.domain import spec, uses
+from experiments.domain.slis import Quantity, ServiceSli, Sli
 from experiments.domain.spec import Checkpoint, FaultAction
 from experiments.models import Environment, Experiment, ExperimentVersion, Run
+from experiments.selectors import named_slis
 
 PER_PAGE = 30
 _LAST_RUNS = 10
@@ -166,6 +167,11 @@ class Watched:
     limit: str
     margin: str
     is_critical: bool
+    use: str = ""
+    """The SLI of a service that it is a copy of."""
+    service: str = ""
+    news: str = ""
+    """What has become of that since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +188,13 @@ class Step:
 
 def watched(document: spec.Experiment) -> list[Watched]:
     """Return what the document watches."""
-    return [_watched(sli) for sli in document.slis]
+    news = named_slis.news(document.slis)
+    return [in_words(sli, news=news.get(sli.name, "")) for sli in document.slis]
 
 
-def _watched(sli: Sli) -> Watched:
+def in_words(sli: Sli | ServiceSli, *, news: str = "") -> Watched:
+    """Describe one SLI, of a document or of a service."""
+    use = (sli.use or "") if isinstance(sli, Sli) else ""
     measure = sli.measure
     what: str = measure.kind
     queries: tuple[str, ...] = (measure.value or "",)
@@ -209,10 +218,13 @@ def _watched(sli: Sli) -> Watched:
         sli.label,
         f"{sli.preset} · {what}" if sli.preset else what,
         queries,
-        sli.expect.replace("_", " "),
+        sli.expect.replace("_", " ") if isinstance(sli, Sli) else "",
         ", ".join(bounds),
         margin,
-        sli.critical,
+        isinstance(sli, Sli) and sli.critical,
+        use,
+        use.partition(".")[0],
+        news,
     )
 
 
@@ -279,3 +291,25 @@ def usage(kind: str) -> list[Experiment]:
         if any(action.get("fault") == kind for action in version.document.get("method", []))
     ]
     return list(Experiment.objects.filter(pk__in=names).order_by("title"))
+
+
+def of_service(name: str) -> list[ExperimentRow]:
+    """Return the experiments on a service, the last changed first."""
+    newest = _newest_versions()
+    found = Experiment.objects.filter(archived_at=None, service=name)
+    return _rows([each for each in found if each.pk in newest], newest)
+
+
+def users_of(service: str) -> dict[str, list[Experiment]]:
+    """Return the experiments whose newest versions use the service's SLIs, by the SLI's name."""
+    wanted: dict[int, list[str]] = {}
+    for pk, version in _newest_versions().items():
+        for reference in uses.references(version.document):
+            of, _, name = reference.partition(".")
+            if of == service:
+                wanted.setdefault(pk, []).append(name)
+    found: dict[str, list[Experiment]] = {}
+    for experiment in Experiment.objects.filter(pk__in=wanted).order_by("title"):
+        for name in dict.fromkeys(wanted[experiment.pk]):
+            found.setdefault(name, []).append(experiment)
+    return found

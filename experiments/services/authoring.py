@@ -8,15 +8,34 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from experiments import backends
-from experiments.domain import patching, spec, text
+from experiments.domain import patching, spec, text, uses
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.models import Experiment, ExperimentVersion, User
+from experiments.selectors import named_slis
 from experiments.services import people
 
 
+class ConflictError(Exception):
+    """Somebody saved meanwhile: ``newest`` is theirs, and nothing of ours is stored."""
+
+    def __init__(self, newest: ExperimentVersion) -> None:
+        self.newest = newest
+        super().__init__(f"version {newest.number} has been saved meanwhile")
+
+
 def validate(raw: Any, *, values: dict[str, Any] | None = None) -> spec.Parsed:
-    """Read a document and report every error at once; stores nothing."""
-    return spec.parse(raw, faults=backends.faults(), values=values)
+    """Read a document and report every error at once; stores nothing.
+
+    An SLI of a service is what its copy says; without one, as in a draft, what its service says.
+    """
+    named = named_slis.for_document(raw)
+    return spec.parse(raw, faults=backends.faults(), values=values, named=named)
+
+
+def frozen(raw: Any) -> Any:
+    """Return the document as a version keeps it: beside each ``use`` what it stands for now."""
+    own = uses.bare(raw)
+    return uses.resolve(own, named_slis.for_document(own))[0]
 
 
 def save(
@@ -26,15 +45,24 @@ def save(
     message: str = "",
     experiment: Experiment | None = None,
     written: str | None = None,
+    based_on: int | None = None,
 ) -> ExperimentVersion:
     """Store the document as a new experiment, or as the next version of one.
 
     ``written`` is the author's own YAML; without it the document is patched into the text of the
-    newest version, so that comments stay. A document that equals the newest version makes none.
-    Raises InvalidDocumentError with every error, PermissionDenied.
+    newest version, so that comments stay. What equals the newest version, text and all, makes none.
+    The version's document has a copy of every SLI of a service that it uses, taken now; its text
+    has none.
+    ``based_on`` is the number of the version that the author began with. Raises
+    InvalidDocumentError with every error, PermissionDenied, and ConflictError where a newer
+    version than ``based_on`` says something else.
     """
     people.require(author, "author_experiment", "write experiments")
-    document = validate(raw).or_raise()
+    own, kept = uses.bare(raw), frozen(raw)
+    if written is not None and own != raw:
+        # Copies that came along, as in a version that somebody downloaded as JSON.
+        written = patching.patch(written, own).text
+    document = validate(kept).or_raise()
     with transaction.atomic():
         if experiment is None:
             experiment = _new(document.metadata.name, author)
@@ -50,18 +78,20 @@ def save(
         else:
             # Two people who save at once get two numbers, not one error.
             experiment = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        newest = experiment.versions.first()
+        if newest is not None and newest.document == kept and written in (None, newest.text):
+            return newest
+        if newest is not None and based_on is not None and newest.number != based_on:
+            raise ConflictError(newest)
         experiment.title = document.title
         experiment.service = document.metadata.service
         experiment.save()
-        newest = experiment.versions.first()
-        if newest is not None and newest.document == raw:
-            return newest
         number = experiment.versions.aggregate(last=Max("number"))["last"] or 0
         return ExperimentVersion.objects.create(
             experiment=experiment,
             number=number + 1,
-            document=raw,
-            text=written if written is not None else _text(raw, newest),
+            document=kept,
+            text=written if written is not None else _text(own, newest),
             message=message,
             author=author,
         )

@@ -168,12 +168,13 @@ def _read(
     known = _Known(on_conflict, must_know=must_know)
     left = MAX_BYTES
     for number, upload in enumerate(files):
-        if number >= MAX_FILES or len(upload.content) > left:
+        is_alone_too_large = len(upload.content) > MAX_BYTES
+        if number >= MAX_FILES or (len(upload.content) > left and not is_alone_too_large):
             told = f"was not read: one import takes {MAX_FILES} files of {MAX_BYTES} bytes in all"
             refused = importers.Imported("", errors=(SourceError(told),))
             yield _File(upload, "", refused, known)
             continue
-        left -= len(upload.content)
+        left -= 0 if is_alone_too_large else len(upload.content)
         source = reading.read(upload.name, upload.content)
         yield _File(upload, source.text, importers.convert(source), known)
 
@@ -192,7 +193,7 @@ def _report(file: _File, user: User | None) -> Report:
         errors += one.errors
         if one.becomes == "version":
             changed.append(
-                Note(f"“{one.name}” exists: becomes its version {one.version}", one.line)
+                Note(f"“{one.name}” exists: this becomes its version {one.version}", one.line)
             )
         elif one.becomes == "nothing" and file.known.is_rewritten(one.name, draft):
             words = f"comments and layout: version {one.version} of “{one.name}” says the same"

@@ -7,9 +7,11 @@ in time, and a receiver that does not answer is a line of the log.
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ParamSpec
 
 import httpx
 from django.conf import settings
@@ -28,11 +30,28 @@ _TELL_EVERY = 100
 _sender = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="notify")
 
 
+P = ParamSpec("P")
+
+
+def _harmless(tell: Callable[P, None]) -> Callable[P, None]:
+    """Let nothing that goes wrong while telling reach the work that had something to tell."""
+
+    @functools.wraps(tell)
+    def guarded(*arguments: P.args, **named: P.kwargs) -> None:
+        try:
+            tell(*arguments, **named)
+        except Exception:  # the edge of telling
+            log.exception("%s could not be told", tell.__name__)
+
+    return guarded
+
+
 def is_worth_telling(failures: int) -> bool:
     """Return whether so many failed removals in a row are told: soon at first, then rarely."""
     return failures in _TELL_AT or (failures > 0 and failures % _TELL_EVERY == 0)
 
 
+@_harmless
 def not_removed(injection: Injection, detail: str) -> None:
     """Tell that the removal of a fault cannot be confirmed, and how it is removed by hand."""
     run = injection.run
@@ -60,6 +79,7 @@ def not_removed(injection: Injection, detail: str) -> None:
     )
 
 
+@_harmless
 def removed_after_all(injection: Injection) -> None:
     """Tell that a fault whose removal was doubted is gone."""
     run = injection.run
@@ -77,6 +97,7 @@ def removed_after_all(injection: Injection) -> None:
     )
 
 
+@_harmless
 def orphan_found(connection: Connection, fault: Owned) -> None:
     """Tell of a fault of ours that no run looks after."""
     where = ", ".join(target.name for target in fault.targets) or "unknown targets"

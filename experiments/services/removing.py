@@ -62,8 +62,6 @@ def recover(injection: Injection, attempt: int) -> None:
             changes |= {"phase": _PHASE.UNSETTLED.value, "due_at": gone_at + wait}
         if held.mine(injection, attempt).update(**changes) != 1:
             return
-        if injection.failures >= _LOUD_AFTER:
-            notifying.removed_after_all(injection)
         if is_settled:
             message = f"{injection.action}: is gone, as read back"
             held.journal(injection, "recovered", f"{message}. {seen.message}".strip(" ."), now)
@@ -72,6 +70,8 @@ def recover(injection: Injection, attempt: int) -> None:
         elif reads == 1:
             message = "is gone, but an unanswered call may yet take effect: it is read again"
             held.journal(injection, "recover", f"{injection.action}: {message}", now)
+    if injection.failures >= _LOUD_AFTER:
+        notifying.removed_after_all(injection)
 
 
 def _ended_as_planned(injection: Injection) -> bool:

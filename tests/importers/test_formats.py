@@ -81,6 +81,6 @@ def test_an_error_of_a_document_stands_on_its_line_of_the_file() -> None:
     path = ("method", 0, "with", "percentage")
     placed = [draft.error(SpecError(path, "odd")) for draft in made.drafts]
     assert [(error.line, error.column, error.path) for error in placed] == [
-        (9, 64, path),
-        (19, 64, path),
+        (9, 67, path),
+        (19, 67, path),
     ]

@@ -38,9 +38,7 @@ def test_a_check_that_cannot_ask_refuses_and_says_why(alice, environment, pump, 
     assert "No way in." in run.reason
 
 
-def test_a_check_that_breaks_is_tried_again_and_then_refuses(
-    alice, environment, pump, monkeypatch
-):
+def test_a_check_that_breaks_is_tried_again_and_then_refuses(alice, environment, pump, monkeypatch):
     monkeypatch.setattr(checking, "_ask", broken)
     run = run_through(alice, environment, pump, document())
     assert run.status == "refused"

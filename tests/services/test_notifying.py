@@ -118,3 +118,14 @@ def test_an_orphan_is_told_once(alice, environment, pump, control, told):
     reconciling.reconcile()
     notifying._sender.submit(lambda: None).result(timeout=20)
     assert told.empty()
+
+
+def test_what_goes_wrong_while_telling_keeps_no_fault(
+    alice, environment, pump, control, told, monkeypatch
+):
+    monkeypatch.setattr(notifying, "_url", lambda run_id: [][run_id])
+    run = broken_run(alice, environment, pump, control)
+    control.cut_off()
+    pump.run_until(run, *ENDED)
+    assert run.status == "stopped"
+    assert control.live() == set()

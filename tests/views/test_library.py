@@ -23,6 +23,12 @@ def author(bob):
     return client_of(bob)
 
 
+def known(name):
+    found = library.one(name)
+    assert found is not None
+    return found
+
+
 def start_url(name):
     return f"{reverse('experiment_new')}?from={name}"
 
@@ -70,7 +76,7 @@ def test_search_and_filters_work_without_scripts(viewer, asked):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_starter_has_its_page(viewer, name):
-    starter = library.one(name)
+    starter = known(name)
     response = viewer.get(reverse("starter_detail", args=[name]))
     shown = html.unescape(response.content.decode())
     assert response.status_code == 200
@@ -103,7 +109,7 @@ def test_only_authors_may_start_from_one(viewer, author):
 def test_the_editor_opens_with_the_whole_starter_and_no_problem(author, name):
     response = author.get(start_url(name))
     assert response.status_code == 200
-    assert response.context["editor"].document == library.one(name).raw
+    assert response.context["editor"].document == known(name).raw
     assert response.context["editor"].faults == []
     assert response.context["preview"].errors == ()
     assert not barred(response)
@@ -123,14 +129,14 @@ def test_what_is_saved_keeps_the_comments_and_says_where_it_came_from(author):
     version = Experiment.objects.get(name="slow-callee").versions.get()
     assert version.document == raw | {"hypothesis": "Nobody notices."}
     assert version.message == "started from “One service answers more slowly”"
-    starter = library.one("slow-callee")
+    starter = known("slow-callee")
     kept = [line for line in starter.text.splitlines() if "hypothesis:" not in line]
     found = [line for line in version.text.splitlines() if "hypothesis:" not in line]
     assert found == kept
 
 
 def test_a_second_copy_gets_a_name_of_its_own(author, bob):
-    factories.version(bob, library.fresh(library.one("slow-callee")))
+    factories.version(bob, library.fresh(known("slow-callee")))
     document = author.get(start_url("slow-callee")).context["editor"].document
     assert document["metadata"]["name"] == "slow-callee-2"
 

@@ -16,7 +16,7 @@ from experiments.domain.errors import InvalidDocumentError
 from experiments.domain.patching import emitting
 from experiments.domain.patching.changes import Changes
 from experiments.domain.patching.matching import same
-from experiments.domain.patching.places import locate, path_at
+from experiments.domain.patching.places import locate, path_at, places
 from experiments.domain.patching.splices import ordered, spliced
 from experiments.domain.patching.tree import UnreadableError, read
 
@@ -65,4 +65,4 @@ def _means(text: str, document: Mapping[str, Any]) -> bool:
         return False
 
 
-__all__ = ["Patched", "locate", "patch", "path_at"]
+__all__ = ["Patched", "locate", "patch", "path_at", "places"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from experiments.domain.errors import Path
 from experiments.domain.patching.tree import Entry, Node, Tree, UnreadableError, read
 
@@ -15,10 +17,19 @@ def locate(text: str, path: Path) -> Place | None:
     That is where the value begins if it begins on its key's line, else where its key (or dash)
     stands. Returns None for a text that cannot be read.
     """
+    return places(text, [path])[0]
+
+
+def places(text: str, paths: Iterable[Path]) -> list[Place | None]:
+    """Return where each path is, as ``locate`` does, reading the text once."""
     try:
         tree = read(text)
     except UnreadableError:
-        return None
+        return [None for _ in paths]
+    return [_place(tree, path) for path in paths]
+
+
+def _place(tree: Tree, path: Path) -> Place:
     if tree.root is None:
         return 1, 1
     node, offset = tree.root, tree.root.body

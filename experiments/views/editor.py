@@ -1,0 +1,362 @@
+"""Pages: the editor of experiments, its form and its YAML, and what it would do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.datastructures import MultiValueDict
+from django.views.decorators.http import require_http_methods, require_POST
+
+from experiments.domain import presets, spec, text
+from experiments.domain.errors import InvalidDocumentError, SpecError
+from experiments.forms import drafts, mapping, written
+from experiments.forms.editor import Editor
+from experiments.forms.kinds import LISTS
+from experiments.forms.mapping import Fields
+from experiments.forms.written import Written
+from experiments.models import Environment, Experiment, ExperimentVersion, User
+from experiments.selectors import authoring as plans
+from experiments.services import authoring, library, people, previewing
+from experiments.views.versions import compared
+
+_MOST_FIELDS = 4000
+_NO_TEXT = (
+    "The YAML cannot hold two parameters of one name, nor one without a name. Mend them here"
+    " first; nothing is lost."
+)
+_NO_FORM = "The form cannot show a text that cannot be read. Mend it here first; nothing is lost."
+
+
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Write a new experiment; ``?fault=`` starts from a fault, ``?from=`` from a starter."""
+    return _edit(request, None)
+
+
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, name: str) -> HttpResponse:
+    """Write the next version of an experiment; ``?view=yaml`` opens its text."""
+    return _edit(request, get_object_or_404(Experiment, name=name))
+
+
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """Say what the posted draft would do, and what is wrong with it and where; stores nothing."""
+    people.require(_person(request), "author_experiment", "write experiments")
+    fields = _copied(request)
+    state = _posted(fields, "")
+    return render(request, "experiments/_preview_answer.html", _drawn(request, state, fields))
+
+
+@require_http_methods(["GET", "POST"])
+def row(request: HttpRequest, kind: str) -> HttpResponse:
+    """Answer one row of a list: an empty one, or (posted) the row that its fields now make.
+
+    ``kind`` is the list; ``variant`` the kind of row, ``fault`` a fault, ``number`` the row's.
+    """
+    people.require(_person(request), "author_experiment", "write experiments")
+    if kind not in LISTS:
+        raise Http404
+    catalogue = previewing.catalogue()
+    number = request.GET.get("number", "0")
+    if not number.isdecimal() or len(number) > 6:
+        raise Http404
+    if request.method == "POST":
+        fields = _copied(request)
+    else:
+        fields = MultiValueDict()
+        item = drafts.item(
+            kind,
+            request.GET.get("variant", ""),
+            catalogue=catalogue,
+            fault=request.GET.get("fault", ""),
+        )
+        mapping.put_row(fields, kind, number, item, catalogue=catalogue)
+    editor = Editor(fields, catalogue=catalogue)
+    numbers = mapping.rows_of(fields, kind)
+    place = numbers.index(number) if number in numbers else len(numbers)
+    made = editor.row(LISTS[kind], number, place)
+    return render(request, "experiments/_row.html", {"row": made})
+
+
+def _edit(request: HttpRequest, experiment: Experiment | None) -> HttpResponse:
+    people.require(_person(request), "author_experiment", "write experiments")
+    newest = experiment.versions.select_related("author").first() if experiment else None
+    if request.method == "GET":
+        state, message = _opened(request, newest)
+        context = _drawn(request, state, MultiValueDict(), is_fresh=newest is None)
+        context |= {"based_on": newest.number if newest else 0, "message": message}
+        return render(
+            request, "experiments/edit.html", _whole(request, context, experiment, newest)
+        )
+    fields, action = _copied(request), request.POST.get("do", "save")
+    if action == "save":
+        return _saved(request, fields, experiment, newest)
+    catalogue = previewing.catalogue()
+    is_form = fields.get("view") != "yaml"
+    opened = drafts.act(fields, action, catalogue=catalogue) if is_form else ""
+    state = _posted(fields, _kept(request, newest), opened=opened)
+    notice, spot = _turned(state, action)
+    is_quiet = bool(opened) or action == "redraw" or action.startswith("remove:")
+    context = _drawn(request, state, fields, is_fresh=is_quiet)
+    context |= {"notice": notice, "spot": spot}
+    return render(request, "experiments/edit.html", _whole(request, context, experiment, newest))
+
+
+def _turned(state: Written, action: str) -> tuple[str, str]:
+    """Turn to the view that a button asks for (``view:yaml:12``). Return why not, and the spot."""
+    verb, view, spot = (*action.split(":", 2), "", "")[:3]
+    if verb != "view":
+        return "", ""
+    if view == "yaml" and state.view == "form":
+        if state.cannot_be_text:
+            return _NO_TEXT, ""
+        state.view = "yaml"
+    elif view == "form" and state.view == "yaml":
+        if state.editor is None:
+            return _NO_FORM, ""
+        state.view, state.base = "form", state.text
+    return "", f"line-{spot}" if view == "yaml" and spot else spot
+
+
+def _opened(request: HttpRequest, newest: ExperimentVersion | None) -> tuple[Written, str]:
+    """Return what the editor begins with, and the message that says so."""
+    catalogue = previewing.catalogue()
+    message = ""
+    starter = library.one(request.GET.get("from", "")) if newest is None else None
+    if newest is not None:
+        document, base = newest.document, newest.text
+    elif starter is not None:
+        document = library.fresh(starter)
+        base = library.written(starter.name, document) or text.write(document)
+        message = f"started from “{starter.title}”"
+    else:
+        fault = request.GET.get("fault", "")
+        document = drafts.document(catalogue=catalogue, fault=fault if fault in catalogue else "")
+        base = text.write(document)
+    fields = mapping.document_to_fields(document, catalogue=catalogue)
+    state = written.from_fields(fields, base=base, catalogue=catalogue)
+    if request.GET.get("view") == "yaml":
+        state.view = "yaml"
+    return state, message
+
+
+def _kept(request: HttpRequest, newest: ExperimentVersion | None) -> str:
+    """Return the text that the author began with, for a post that does not bring it."""
+    if newest is not None:
+        return newest.text
+    # The form posts to its own address, which still names the starter.
+    return library.text(request.GET.get("from", "")) or ""
+
+
+def _posted(fields: Fields, kept: str, *, opened: str = "") -> Written:
+    """Return the posted document, from the view that was posted."""
+    catalogue = previewing.catalogue()
+    base = written.lines_like(fields.get("text") or "", kept)
+    if fields.get("view") == "yaml":
+        return written.from_text(base, catalogue=catalogue)
+    return written.from_fields(
+        fields, base=base or kept, catalogue=catalogue, opened=[opened] if opened else []
+    )
+
+
+def _saved(
+    request: HttpRequest,
+    fields: Fields,
+    experiment: Experiment | None,
+    newest: ExperimentVersion | None,
+) -> HttpResponse:
+    """Store the posted document, or say what is in the way: its errors, or somebody's version."""
+    state = _posted(fields, _kept(request, newest))
+    environment = _environment(fields)
+    errors, notes = _errors(state, environment)
+    if not errors and not state.marks:
+        try:
+            saved = authoring.save(
+                raw=state.document,
+                author=_person(request),
+                message=(fields.get("message") or "").strip()[:200],
+                experiment=experiment,
+                written=state.text,
+                based_on=_number(fields),
+            )
+        except InvalidDocumentError as error:
+            errors = error.errors
+        except authoring.ConflictError as error:
+            return _conflict(request, state, fields, error.newest)
+        else:
+            for note in notes:
+                messages.warning(request, note)
+            if newest is not None and saved.pk == newest.pk:
+                messages.info(request, f"Nothing differs from version {saved.number}.")
+            else:
+                messages.success(request, f"Version {saved.number} is saved.")
+            where = reverse("experiment_detail", args=[saved.experiment.name])
+            return redirect(f"{where}#{'saved' if experiment else 'saved-new'}")
+    state.place(errors)
+    shown = _preview(state, environment)
+    context = _page(state, fields, environment, shown)
+    context |= {"was_saved": False, "shows_faults": True}
+    return render(
+        request, "experiments/edit.html", _whole(request, context, experiment, newest), status=422
+    )
+
+
+def _errors(
+    state: Written, environment: Environment | None
+) -> tuple[tuple[SpecError, ...], tuple[str, ...]]:
+    """Return every error of the document, and what servers did not say."""
+    if state.editor is None:
+        return state.unread, ()
+    asked = previewing.queries(raw=state.document, environment=environment)
+    return (*authoring.validate(state.document).errors, *asked.errors), asked.notes
+
+
+def _conflict(
+    request: HttpRequest, state: Written, fields: Fields, theirs: ExperimentVersion
+) -> HttpResponse:
+    """Show what somebody else saved meanwhile beside what was to be saved; nothing is stored."""
+    context = {
+        "experiment": theirs.experiment,
+        "theirs": theirs,
+        "mine": state.text,
+        "view": state.view,
+        "based_on": _number(fields) or 0,
+        "message": fields.get("message") or "",
+        "environment": fields.get("environment") or "",
+        "draft_key": _draft_key(request, theirs.experiment),
+        **compared(theirs.text, state.text, theirs.document, state.document),
+    }
+    return render(request, "experiments/conflict.html", context, status=409)
+
+
+def _drawn(
+    request: HttpRequest, state: Written, fields: Fields, *, is_fresh: bool = False
+) -> dict[str, Any]:
+    """Return the context of the editor; a fresh draft's missing fields are not yet errors."""
+    environment = _environment(fields, is_first=request.method == "GET")
+    shown = _preview(state, environment, reach=fields.get("do") == "reach")
+    if not is_fresh:
+        state.place(shown.errors)
+    return _page(state, fields, environment, shown) | {"shows_faults": not is_fresh}
+
+
+def _preview(
+    state: Written, environment: Environment | None, *, reach: bool = False
+) -> previewing.Preview:
+    if state.editor is None:
+        return previewing.Preview(state.unread, None, (), (), (), environment=environment)
+    return previewing.preview(raw=state.document, environment=environment, reach=reach)
+
+
+def _page(
+    state: Written, fields: Fields, environment: Environment | None, shown: previewing.Preview
+) -> dict[str, Any]:
+    return {
+        "editor": state.editor,
+        "view": state.view,
+        "base": state.base,
+        "yaml": state.text,
+        "marks": state.marks,
+        "outline": state.outline,
+        "is_read": state.editor is not None,
+        "preview": shown,
+        "environment": environment,
+        "message": fields.get("message") or "",
+        "based_on": _number(fields) or 0,
+    }
+
+
+def _whole(
+    request: HttpRequest,
+    context: dict[str, Any],
+    experiment: Experiment | None,
+    newest: ExperimentVersion | None,
+) -> dict[str, Any]:
+    """Return the context of the whole page: what its inputs suggest, and whose it is."""
+    environments = plans.environments()
+    return context | {
+        "experiment": experiment,
+        "newest": newest,
+        "environments": environments,
+        "aliases": plans.aliases(),
+        "words_json": json.dumps({"aliases": _bound(environments), "presets": _presets()}),
+        "draft_key": _draft_key(request, experiment),
+        "schema_version": _schema_version(),
+    }
+
+
+def _draft_key(request: HttpRequest, experiment: Experiment | None) -> str:
+    """Return what a browser keeps an unsaved draft under: the person's, of this experiment."""
+    return f"{_person(request).pk}:{experiment.name if experiment else ''}"
+
+
+def _environment(fields: Fields, *, is_first: bool = False) -> Environment | None:
+    """Return the environment that the author picked; on the first look, the only one."""
+    name = fields.get("environment")
+    if name:
+        return Environment.objects.filter(name=name).first()
+    found = plans.environments() if is_first else []
+    return found[0] if len(found) == 1 else None
+
+
+def _number(fields: Fields) -> int | None:
+    """Return the number of the version that the post is based on; None where it does not say."""
+    given = fields.get("based_on") or ""
+    return int(given) if given.isdecimal() and len(given) < 7 and int(given) else None
+
+
+def _copied(request: HttpRequest) -> Fields:
+    """Return the posted fields, to change."""
+    if sum(len(texts) for _, texts in request.POST.lists()) > _MOST_FIELDS:
+        raise Http404
+    return MultiValueDict({name: list(texts) for name, texts in request.POST.lists()})
+
+
+def _bound(environments: list[Environment]) -> dict[str, dict[str, str]]:
+    """Return the aliases of each environment with the kind of their connection."""
+    return {
+        each.name: {alias.name: alias.connection.kind for alias in each.aliases.all()}
+        for each in environments
+    }
+
+
+@cache
+def _presets() -> Mapping[str, Any]:
+    """Return the ready-made SLIs and their fields, as the completion tells them."""
+    return {
+        preset.name: {
+            "title": preset.title,
+            "description": preset.description,
+            "fields": {
+                field.name: {
+                    "title": field.title,
+                    "description": field.description,
+                    "default": field.default,
+                    "required": field.required,
+                    "choices": list(field.choices),
+                }
+                for field in preset.fields
+            },
+        }
+        for preset in presets.PRESETS.values()
+    }
+
+
+@cache
+def _schema_version() -> str:
+    """Return what changes with the published schema, so that browsers may keep it."""
+    made = json.dumps(spec.json_schema(previewing.catalogue()), sort_keys=True)
+    return hashlib.sha256(made.encode()).hexdigest()[:12]
+
+
+def _person(request: HttpRequest) -> User:
+    return cast(User, request.user)
