@@ -202,11 +202,6 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": SWEEP_EVERY_S,
         "options": {"queue": "control", "expires": 2},
     },
-    "reconcile": {
-        "task": "experiments.tasks.reconcile",
-        "schedule": 180.0,
-        "options": {"queue": "looks", "expires": 170},
-    },
 }
 
 LOGGING = {

@@ -15,7 +15,6 @@ from experiments.services import (
     carrying,
     conducting,
     observing,
-    reconciling,
     sweeping,
     watching,
 )
@@ -77,9 +76,3 @@ def carry(injection_id: int) -> None:
 def make_call(run_id: int, kind: str) -> None:
     """Make an outside call of a run."""
     calling.make(run_id=run_id, kind=kind)
-
-
-@_task
-def reconcile() -> None:
-    """Compare what backends hold with the ledger."""
-    reconciling.reconcile()

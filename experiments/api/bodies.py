@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_framework.request import Request
 
-from experiments.domain import json_types, text
+from experiments.domain import json_types, text, uses
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.models import Environment, Experiment, ExperimentVersion, Run
 
@@ -108,13 +108,16 @@ class DocumentBody:
     parameters: dict[str, Any] | None
 
     def read(self) -> Any:
-        """Return the document's JSON types. Raises InvalidDocumentError with every error."""
+        """Return the document's JSON types, as its author writes it: without copies of SLIs.
+
+        Raises InvalidDocumentError with every error.
+        """
         if self.text is not None:
-            return text.read(self.text)
+            return uses.bare(text.read(self.text))
         unkept = json_types.problems(self.document)
         if unkept:
             raise InvalidDocumentError(unkept)
-        return self.document
+        return uses.bare(self.document)
 
 
 def read_document(request: Request) -> DocumentBody:

@@ -4,7 +4,16 @@ from django.urls import URLPattern, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView
 from rest_framework.permissions import IsAuthenticated
 
-from experiments.api import catalogue, closing, exchange, experiments, halts, runs, was_it_us
+from experiments.api import (
+    catalogue,
+    closing,
+    exchange,
+    experiments,
+    halts,
+    runs,
+    services,
+    was_it_us,
+)
 from experiments.api.base import Nowhere
 
 urlpatterns: list[URLPattern] = [
@@ -38,6 +47,8 @@ urlpatterns: list[URLPattern] = [
     path("halts/<int:pk>/resume", halts.Resume.as_view(), name="api_resume"),
     path("was-it-us", was_it_us.WasItUs.as_view(), name="api_was_it_us"),
     path("environments", catalogue.Environments.as_view(), name="api_environments"),
+    path("services", services.Services.as_view(), name="api_services"),
+    path("services/<slug:name>", services.OneService.as_view(), name="api_service"),
     path("faults", catalogue.Faults.as_view(), name="api_faults"),
     re_path(r"", Nowhere.as_view(), name="api_nowhere"),
 ]

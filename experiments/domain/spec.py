@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator
 from drivers.protocol import FaultParams
 from experiments.domain import json_types, nearest, rules, uses
 from experiments.domain import parameters as params
+from experiments.domain import schema as for_editors
 from experiments.domain.errors import InvalidDocumentError, Path, SpecError, from_pydantic
 from experiments.domain.method import (
     Action,
@@ -235,8 +236,8 @@ def _waits(raw: Any, path: Path, unset: frozenset[str]) -> bool:
 
 def json_schema(faults: Catalogue) -> dict[str, Any]:
     """Return the JSON Schema of the document, each fault's ``with`` written out."""
-    schema = TypeAdapter(Experiment).json_schema(by_alias=True)
-    definitions = schema["$defs"]
+    pure = TypeAdapter(Experiment).json_schema(by_alias=True)
+    definitions = pure["$defs"]
     branches = []
     for kind, model in sorted(faults.items()):
         made = model.model_json_schema(ref_template="#/$defs/{model}")
@@ -252,6 +253,7 @@ def json_schema(faults: Catalogue) -> dict[str, Any]:
     action = definitions["FaultAction"]
     action["properties"]["fault"]["enum"] = sorted(faults)
     action["allOf"] = branches
+    schema = for_editors.taken(pure)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "ChaosWeb experiment"
     schema["description"] = (

@@ -76,16 +76,21 @@ def time_outs(run: RunSnapshot) -> Iterator[datetime]:
         yield state.started_at + _CHECKPOINT
 
 
-def silences(run: RunSnapshot) -> Iterator[datetime]:
-    """Return when each guardrail would be blind: that happens by the passing of time alone."""
-    if run.status in _ON_DUTY and run.watched_since is not None:
-        for guardrail in run.spec.guardrails:
-            yield guardrails.blind_at(
-                guardrail,
-                run.guardrails.get(guardrail.name, ()),
-                watched_since=run.watched_since,
-                pace=run.pace,
-            )
+def blind_at(run: RunSnapshot, now: datetime) -> datetime | None:
+    """Return when the next guardrail would be blind: that happens by the passing of time alone."""
+    if run.status not in _ON_DUTY or run.watched_since is None or run.stop is not None:
+        return None
+    moments = [
+        guardrails.blind_at(
+            guardrail,
+            run.guardrails.get(guardrail.name, ()),
+            watched_since=run.watched_since,
+            pace=run.pace,
+        )
+        for guardrail in run.spec.guardrails
+        if guardrail.no_data != "ignore"
+    ]
+    return min((moment for moment in moments if moment > now), default=None)
 
 
 def _rule(run: RunSnapshot, guardrail: Guardrail, now: datetime) -> guardrails.Ruling:

@@ -10,6 +10,9 @@ from experiments.domain import patching
 from experiments.domain.errors import Path, SpecError
 from experiments.importers import places
 
+_SHORT = 40_000
+"""Characters of a text that ``patching`` remembers; a longer one it would read for every place."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceError:
@@ -49,7 +52,8 @@ class Written:
         """Return line and column in the source of what stands at the path."""
         # JSON allows tabs where YAML does not; inside its texts there are none.
         text = self.text.replace("\t", " ") if self.is_json else self.text
-        line, column = patching.locate(text, path) or places.locate(text, path)
+        found = patching.locate(text, path) if len(text) <= _SHORT else None
+        line, column = found or places.locate(text, path)
         return self.line + line - 1, column + (self.column - 1 if line == 1 else 0)
 
 

@@ -54,11 +54,11 @@ def convert(source: Source) -> Imported:
     for written in source.documents:
         for raw, path in _each(written):
             line, column = written.place(path)
-            wrong = _unfit(raw)
+            text = None if written.is_json or path else written.text
+            wrong = _unfit(raw, text)
             if wrong:
                 errors.append(SourceError(wrong, (), line, column))
                 continue
-            text = None if written.is_json or path else written.text
             drafts.append(Draft(raw, written, path, text))
             if text is not None:
                 kept.append(Note("the text as it was written, comments and order", line))
@@ -84,11 +84,11 @@ def _each(written: Written) -> Iterator[tuple[Any, tuple[int, ...]]]:
         yield written.raw, ()
 
 
-def _unfit(raw: Any) -> str:
+def _unfit(raw: Any, text: str | None) -> str:
     """Return why a value cannot even be tried as a document."""
     if not isinstance(raw, Mapping):
         return "is no document: a document is a mapping of fields"
-    if len(json.dumps(raw, ensure_ascii=False).encode()) > yaml.MAX_BYTES:
+    if text is None and len(json.dumps(raw, ensure_ascii=False).encode()) > yaml.MAX_BYTES:
         return f"is larger than {yaml.MAX_BYTES} bytes"
     return ""
 

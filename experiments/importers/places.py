@@ -1,4 +1,6 @@
-"""Places in texts that are well-formed YAML and yet no document, as one with a key that is 7."""
+"""Places in texts that ``patching`` does not look into: long ones, and well-formed YAML that is no
+document, as one with a key that is 7.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from experiments.domain import text as yaml
 from experiments.domain.errors import Path
@@ -19,12 +21,15 @@ def locate(text: str, path: Path) -> tuple[int, int]:
     A text that cannot be read at all, or is too large to be, begins at 1, 1.
     """
     node = _composed(text) if len(text) <= yaml.MAX_BYTES else None
-    mark = None
+    mark = node.start_mark if node else None
     for part in path:
         found = _under(node, part)
         if found is None:
             break
         mark, node = found
+        is_block = not isinstance(node, ScalarNode) and not node.flow_style
+        if not is_block and node.start_mark.line == mark.line:
+            mark = node.start_mark
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
@@ -39,7 +44,7 @@ def _under(node: Any, part: str | int) -> tuple[Any, Any] | None:
     return None
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _composed(text: str) -> Any:
     loader = YAML(typ="safe", pure=True)
     loader.Scanner = yaml.BoundedScanner

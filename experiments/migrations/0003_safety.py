@@ -286,4 +286,15 @@ class Migration(migrations.Migration):
                 name="run_ended",
             ),
         ),
+        migrations.AddField(
+            model_name="run", name="blind_at", field=models.DateTimeField(null=True)
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("blind_at__isnull", False)),
+                fields=["blind_at"],
+                name="run_blind",
+            ),
+        ),
     ]

@@ -55,6 +55,8 @@ class Run(models.Model):
     problems = models.JSONField(default=list)
 
     next_due = models.DateTimeField(null=True)
+    blind_at = models.DateTimeField(null=True)
+    """When the first of its guardrails has been without data for too long: due then, too."""
     page_version = models.PositiveIntegerField(default=1)
 
     class Meta:
@@ -77,6 +79,11 @@ class Run(models.Model):
                 fields=["next_due"],
                 name="run_due",
                 condition=models.Q(status__in=sorted(status.value for status in LIVE)),
+            ),
+            models.Index(
+                fields=["blind_at"],
+                name="run_blind",
+                condition=models.Q(blind_at__isnull=False),
             ),
             models.Index(fields=["environment", "-id"], name="run_by_environment"),
             models.Index(

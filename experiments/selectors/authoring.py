@@ -170,6 +170,7 @@ class Watched:
     use: str = ""
     """The SLI of a service that it is a copy of."""
     service: str = ""
+    sli: str = ""
     news: str = ""
     """What has become of that since."""
 
@@ -224,6 +225,7 @@ def in_words(sli: Sli | ServiceSli, *, news: str = "") -> Watched:
         isinstance(sli, Sli) and sli.critical,
         use,
         use.partition(".")[0],
+        use.partition(".")[2],
         news,
     )
 

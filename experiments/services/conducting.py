@@ -20,6 +20,7 @@ from experiments.domain.rules import NO_DATA
 from experiments.domain.states import MAY_EXIST, TERMINAL, EndedBy, InjectionPhase, Status
 from experiments.engine import blind, steps
 from experiments.engine import decide as engine
+from experiments.engine import watching as guarding
 from experiments.engine.snapshot import ActionState, CallState, RunSnapshot
 from experiments.models import ActionRecord, Call, Injection, Run
 from experiments.services import clock, shared, snapshots, transitions
@@ -27,6 +28,7 @@ from experiments.services import clock, shared, snapshots, transitions
 log = logging.getLogger(__name__)
 
 _ROUNDS = 64
+_NOT_DECIDED_BY = ("version__document", "version__text", "judgement", "problems")
 _PLAIN = (Status.CHECKING, Status.BASELINE, Status.INJECTING)
 """A move to one of these changes the run's own row and nothing else."""
 
@@ -54,7 +56,7 @@ def tick(*, run_id: int) -> None:
 
 def _step(run_id: int) -> bool:
     """Take the steps due now, in one transaction. Return whether to look again at once."""
-    rows = Run.objects.select_related("version", "environment")
+    rows = Run.objects.select_related("version", "environment").defer(*_NOT_DECIDED_BY)
     if connection.features.has_select_for_update:
         rows = rows.select_for_update(of=("self",))
     run = rows.filter(pk=run_id).first()
@@ -71,7 +73,9 @@ def _step(run_id: int) -> bool:
             return True
         snapshot = after
         due = engine.decide(snapshot, now)
-    Run.objects.filter(pk=run_id).update(next_due=engine.next_due(snapshot, now))
+    Run.objects.filter(pk=run_id).update(
+        next_due=engine.next_due(snapshot, now), blind_at=guarding.blind_at(snapshot, now)
+    )
     return False
 
 
@@ -220,6 +224,14 @@ def _open_checkpoint(run: Run, name: str, reason: str, now: datetime) -> None:
 def _settle_waiting(run: Run) -> None:
     if not run.actions.filter(kind="checkpoint", finished_at__isnull=True).exists():
         Run.objects.filter(pk=run.pk).update(waiting_for="")
+
+
+def recover_all(*, run: Run, reason: str, actor: str, now: datetime) -> None:
+    """Begin to remove every fault of the run, and dispatch it; the caller holds the run."""
+    wanted = [phase.value for phase in engine.WANTED]
+    for row in run.injections.filter(phase__in=wanted).select_related("run"):
+        _begin_recovery(row, reason, actor, now)
+        _wake_carry(run, row.action, now)
 
 
 def begin_recovery(*, injection: Injection, reason: str, actor: str, now: datetime) -> None:

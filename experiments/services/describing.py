@@ -73,7 +73,7 @@ def slis_of(service: Service) -> Sequence[ServiceSli]:
 
 
 def to_json(service: Service) -> dict[str, Any]:
-    """Return the description as ``save`` takes it; places in environments that are gone left out."""
+    """Return the description as ``save`` takes it, without places in environments that are gone."""
     names = set(Environment.objects.values_list("name", flat=True))
     return {
         "name": service.name,

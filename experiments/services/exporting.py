@@ -10,7 +10,8 @@ from experiments.domain import text as yaml
 from experiments.domain.errors import InvalidDocumentError
 from experiments.models import ExperimentVersion
 
-_MARK = re.compile(r"^(?:---(?=\s|$)|\.\.\.(?=\s|$)|%)", re.MULTILINE)
+MARK = re.compile(r"^(?:---(?=\s|$)|\.\.\.(?=\s|$)|%)", re.MULTILINE)
+"""A line that divides a stream, or tells its reader something, and is no part of a document."""
 
 
 def as_yaml(versions: Sequence[ExperimentVersion]) -> str:
@@ -52,9 +53,9 @@ def newest(names: Sequence[str]) -> tuple[list[ExperimentVersion], list[str]]:
 
 def _bare(version: ExperimentVersion) -> str:
     """Return the text without marks and directives of its own, which would divide the stream."""
-    if not _MARK.search(version.text):
+    if not MARK.search(version.text):
         return _ended(version.text)
-    lines = [line for line in version.text.splitlines(keepends=True) if not _MARK.match(line)]
+    lines = [line for line in version.text.splitlines(keepends=True) if not MARK.match(line)]
     made = _ended("".join(lines))
     try:
         is_same = yaml.read(made) == version.document

@@ -14,11 +14,12 @@ from typing import Any, Literal
 from django.db import IntegrityError, OperationalError, ProgrammingError
 from django.db.models import Q
 
-from experiments import importers
+from experiments import backends, importers
+from experiments.domain import spec
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.importers import Draft, Note, SourceError, reading
 from experiments.models import Experiment, ExperimentVersion, User
-from experiments.services import authoring, people
+from experiments.services import authoring, exporting, people
 
 MAX_BYTES = reading.MAX_BYTES
 """Of all files of one import together."""
@@ -182,23 +183,21 @@ def _read(
 def _report(file: _File, user: User | None) -> Report:
     imported = file.imported
     found: list[Found] = []
-    errors, changed, lost = list(imported.errors), list(imported.changed), list(imported.lost)
+    errors, changed = list(imported.errors), list(imported.changed)
     for draft in imported.drafts:
         one = _found(draft, file.known)
         if user is not None and one.is_storable:
             one = _stored(one, draft, user, file)
-        if one.is_stored or (user is None and one.is_storable):
-            file.known.add(one.name, one.version or 1, draft.raw)
+        elif one.is_storable:
+            made = _Version(one.version or 1, authoring.frozen(draft.raw), draft.text)
+            file.known.add(one.name, made)
         found.append(one)
         errors += one.errors
         if one.becomes == "version":
             changed.append(
                 Note(f"“{one.name}” exists: this becomes its version {one.version}", one.line)
             )
-        elif one.becomes == "nothing" and file.known.is_rewritten(one.name, draft):
-            words = f"comments and layout: version {one.version} of “{one.name}” says the same"
-            lost.append(Note(words, one.line))
-    errors.sort(key=lambda error: (error.line or 0, error.column or 0))
+    errors.sort(key=lambda error: (error.line is None, error.line or 0, error.column or 0))
     return Report(
         file=file.upload.name,
         format=imported.format,
@@ -206,7 +205,7 @@ def _report(file: _File, user: User | None) -> Report:
         experiments=tuple(found),
         kept=imported.kept,
         changed=tuple(changed),
-        lost=tuple(lost),
+        lost=imported.lost,
         errors=_cut(errors),
         text=file.text,
     )
@@ -220,7 +219,7 @@ def _cut(errors: list[SourceError]) -> tuple[SourceError, ...]:
 
 
 def _found(draft: Draft, known: _Known) -> Found:
-    parsed = authoring.validate(draft.raw)
+    parsed = _parsed(draft.raw, known)
     name, title = _called(draft.raw)
     if parsed.spec is None:
         # Each place costs a search, and nobody reads the thousandth error.
@@ -237,13 +236,21 @@ def _found(draft: Draft, known: _Known) -> Found:
         return found
     if newest is None:
         return replace(found, becomes="experiment", version=1)
-    number, document = newest
-    if document == draft.raw:
-        return replace(found, becomes="nothing", version=number)
+    if newest.says(authoring.frozen(draft.raw), draft.text):
+        return replace(found, becomes="nothing", version=newest.number)
     if known.on_conflict == "refuse":
         taken = draft.error(SpecError(("metadata", "name"), f"“{name}” is taken"))
         return replace(found, errors=(taken,))
-    return replace(found, becomes="version", version=number + 1)
+    return replace(found, becomes="version", version=newest.number + 1)
+
+
+def _parsed(raw: Any, known: _Known) -> spec.Parsed:
+    try:
+        return authoring.validate(raw)
+    except (OperationalError, ProgrammingError):
+        if known.must_know:
+            raise
+        return spec.parse(raw, faults=backends.faults())
 
 
 def _called(raw: Any) -> tuple[str, str]:
@@ -299,29 +306,43 @@ def _base(name: str) -> str:
     return "".join(letter for letter in base if letter.isprintable())[:150] or "a file"
 
 
+def _bare(text: str) -> list[str]:
+    """Return the lines without what only divides a stream."""
+    return [line for line in text.strip().splitlines() if not exporting.MARK.match(line)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """The newest version of a name; ``text`` is None where none has been written yet."""
+
+    number: int
+    document: Any
+    text: str | None
+
+    def says(self, document: Any, text: str | None) -> bool:
+        """Return whether it says the same, comments included where both have a text."""
+        is_alike = text is None or self.text is None or _bare(text) == _bare(self.text)
+        return is_alike and self.document == document
+
+
 class _Known:
-    """The newest version of each name: stored, or of an earlier place in the same import."""
+    """The newest version of each name: stored, or of an earlier place in the same check."""
 
     def __init__(self, on_conflict: OnConflict, *, must_know: bool) -> None:
         self.on_conflict = on_conflict
         self.must_know = must_know
-        self._added: dict[str, tuple[int, Any]] = {}
+        self._added: dict[str, _Version] = {}
 
-    def add(self, name: str, number: int, raw: Any) -> None:
-        """Remember what an earlier place of this import makes of the name."""
-        self._added[name] = (number, raw)
+    def add(self, name: str, version: _Version) -> None:
+        """Remember what an earlier place would make of the name."""
+        self._added[name] = version
 
-    def newest(self, name: str) -> tuple[int, Any] | None:
-        """Return number and document of the newest version; None for a name that is free."""
+    def newest(self, name: str) -> _Version | None:
+        """Return the newest version; None for a name that is free."""
         if name in self._added:
             return self._added[name]
         row = _row(name)
-        return None if row is None else (row.number, row.document)
-
-    def is_rewritten(self, name: str, draft: Draft) -> bool:
-        """Return whether the author's text differs from that of the version that says the same."""
-        row = _row(name) if draft.text is not None and name not in self._added else None
-        return row is not None and row.text.strip() != (draft.text or "").strip()
+        return _Version(row.number, row.document, row.text) if row else None
 
 
 def _row(name: str) -> ExperimentVersion | None:

@@ -137,11 +137,15 @@ def stop_run(*, run: Run, actor: str, reason: str = "", ended_by: EndedBy = Ende
     The intent to recover is committed here, before any queue is asked: whatever dies afterwards,
     the keeper finds it. Return whether this call was the one that stopped it.
     """
-    now = clock.now()
     reason = reason or f"stopped by {actor}"
-    was_first = transitions.order_stop(
-        run=run, ended_by=ended_by, actor=actor, reason=reason, now=now
-    )
+    with transitions.holding(run_id=run.pk):
+        now = clock.now()
+        was_first = transitions.order_stop(
+            run=run, ended_by=ended_by, actor=actor, reason=reason, now=now
+        )
+        if was_first:
+            # The removals are on their way while the tick below moves the run.
+            conducting.recover_all(run=run, reason=reason, actor=actor, now=now)
     run.refresh_from_db()
     if run.is_live:
         conducting.tick(run_id=run.pk)

@@ -49,10 +49,14 @@ def every_s(injection: Injection) -> float:
     return min(_MOST_EVERY_S, max(_LEAST_EVERY_S, wanted))
 
 
-def due(*, now: datetime, grace_s: float = 0.0, limit: int = 2000) -> dict[int, list[int]]:
-    """Return the live faults that nobody has been asked to observe, by connection.
+def due(
+    *, now: datetime, grace_s: float = 0.0, limit: int = 2000, at_once: int = 50
+) -> list[list[int]]:
+    """Return the live faults that nobody has been asked to observe, in chunks.
 
-    Those that are returned count as asked for; after a while they are returned again.
+    Those that could not be observed last time are apart from the others, each connection for
+    itself: a backend that hangs holds back no other's. Those that are returned count as asked for;
+    after a while they are returned again.
     """
     before = now - timedelta(seconds=grace_s)
     free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
@@ -61,16 +65,21 @@ def due(*, now: datetime, grace_s: float = 0.0, limit: int = 2000) -> dict[int, 
         | Q(woken_at__lt=F("due_at"))
         | Q(woken_at__lte=now - timedelta(seconds=REWAKE_S))
     )
-    found: dict[int, list[int]] = {}
     with transaction.atomic():
         rows = locking.skip_locked(
             Injection.objects.filter(free, unasked, phase=_ACTIVE, due_at__lte=before)
         )
-        asked = list(rows.order_by("due_at").values_list("pk", "connection_id")[:limit])
-        Injection.objects.filter(pk__in=[pk for pk, _ in asked]).update(woken_at=now)
-    for pk, where in asked:
-        found.setdefault(where, []).append(pk)
-    return found
+        fields = ("pk", "connection_id", "last_error")
+        asked = list(rows.order_by("due_at").values_list(*fields)[:limit])
+        Injection.objects.filter(pk__in=[pk for pk, _, _ in asked]).update(woken_at=now)
+    groups: dict[int | None, list[int]] = {}
+    for pk, where, error in asked:
+        groups.setdefault(where if error else None, []).append(pk)
+    return [
+        pks[first : first + at_once]
+        for pks in groups.values()
+        for first in range(0, len(pks), at_once)
+    ]
 
 
 def observe(*, injection_ids: Iterable[int]) -> int:

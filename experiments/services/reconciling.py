@@ -93,7 +93,15 @@ def compare(connection: Connection, *, budget_s: float = _BUDGET_S) -> Compariso
             if not _is_in_ledger(orphan):
                 _not_gone(orphan, f"It could not be looked for: {error}")
         return Comparison(remaining=kept.count(), problem=str(error))
-    found = sum(_look_after(connection, fault, asked_at) for fault in owned)
+    cared_for = set(
+        Injection.objects.filter(
+            token__in=[fault.token for fault in owned],
+            phase__in=[phase.value for phase in MAY_EXIST],
+        ).values_list("token", flat=True)
+    )
+    found = sum(
+        _look_after(connection, fault, asked_at) for fault in owned if fault.token not in cared_for
+    )
     for orphan in kept.order_by("attempts", "pk"):
         if time.monotonic() >= until:
             break

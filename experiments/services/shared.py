@@ -8,6 +8,7 @@ but the one worker that asked it.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ _LEASE_S = 10.0
 _LEAD_STEPS = 2
 _MOST_BINS = 4000
 _FRESH = 0.9
-"""A row read within this part of the interval is new enough: looks are never quite on time."""
+"""A source that gave nothing is asked again after so much of the interval."""
 _FORGOTTEN_AFTER = timedelta(days=1)
 
 
@@ -109,7 +110,12 @@ def _widest(needs: Iterable[Need]) -> dict[str, Need]:
 def _is_fresh(row: LiveSeries | None, need: Need, now: datetime) -> bool:
     if row is None or row.read_at is None:
         return False
-    return now - row.read_at < timedelta(seconds=need.every_s * _FRESH)
+    if row.problem:
+        return now - row.read_at < timedelta(seconds=need.every_s * _FRESH)
+    # Nothing is new before the next bin can be read.
+    newest = (moment.timestamp() - need.scrape_s for moment in (row.read_at, now))
+    read, readable = (math.floor(moment / need.step_s) for moment in newest)
+    return read == readable
 
 
 def _claim(stale: Mapping[str, Need], known: Mapping[str, LiveSeries], now: datetime) -> list[str]:

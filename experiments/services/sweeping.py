@@ -7,7 +7,7 @@ after for too long, without it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
@@ -29,25 +29,29 @@ def sweep() -> int:
     """Claim the runs that are due and dispatch them, then the looks. Return how many runs."""
     now = clock.now()
     with transaction.atomic():
-        due = locking.skip_locked(
-            Run.objects.filter(status__in=_LIVE, next_due__lte=now).order_by("next_due")
+        due = locking.skip_locked(Run.objects.filter(_due(now), status__in=_LIVE))
+        found = list(due.order_by("next_due").values_list("pk", flat=True)[:_RUN_LIMIT])
+        Run.objects.filter(pk__in=found).update(
+            next_due=now + timedelta(seconds=_RUN_LEASE_S), blind_at=None
         )
-        found = list(due.values_list("pk", flat=True)[:_RUN_LIMIT])
-        Run.objects.filter(pk__in=found).update(next_due=now + timedelta(seconds=_RUN_LEASE_S))
         for chunk in _chunks(found, _TICKS_AT_ONCE):
             queue.wake("tick_all", chunk, queue=queue.TICKS)
     for chunk in _chunks(watching.due(now=now), LOOKS_AT_ONCE):
         queue.wake("watch", chunk, queue=queue.LOOKS)
-    for pks in observing.due(now=now).values():
-        for chunk in _chunks(pks, LOOKS_AT_ONCE):
-            queue.wake("observe", chunk, queue=queue.LOOKS)
+    for chunk in observing.due(now=now, at_once=LOOKS_AT_ONCE):
+        queue.wake("observe", chunk, queue=queue.LOOKS)
     return len(found)
+
+
+def _due(moment: datetime) -> Q:
+    """Return which runs are due by then: by their own plan, or by a guardrail's silence."""
+    return Q(next_due__lte=moment) | Q(blind_at__lte=moment)
 
 
 def overdue_runs(*, grace_s: float) -> list[int]:
     """Return the runs that nobody has looked after for ``grace_s`` too long."""
     before = clock.now() - timedelta(seconds=grace_s)
-    due = Run.objects.filter(status__in=_LIVE, next_due__lte=before).order_by("next_due")
+    due = Run.objects.filter(_due(before), status__in=_LIVE).order_by("next_due")
     return list(due.values_list("pk", flat=True)[:_RUN_LIMIT])
 
 
@@ -65,8 +69,7 @@ def overdue_looks(*, grace_s: float) -> tuple[list[list[int]], list[list[int]]]:
     """Return the runs that nobody watches and the faults that nobody observes, in chunks."""
     now = clock.now()
     watches = list(_chunks(watching.due(now=now, grace_s=grace_s), LOOKS_AT_ONCE))
-    faults = observing.due(now=now, grace_s=grace_s).values()
-    return watches, [chunk for pks in faults for chunk in _chunks(pks, LOOKS_AT_ONCE)]
+    return watches, observing.due(now=now, grace_s=grace_s, at_once=LOOKS_AT_ONCE)
 
 
 def overdue_calls(*, grace_s: float) -> list[tuple[int, str]]:

@@ -30,6 +30,14 @@ _MOMENTS = {
 }
 
 
+_MOVED = [
+    *("status", "status_since", "page_version", "next_due", "waiting_for"),
+    *("baseline_at", "injecting_at", "recovering_at", "settling_at", "ended_at"),
+    *("reason", "ended_by", "verdict"),
+]
+"""What a move may have changed: the rest of a run that somebody holds stays as it was read."""
+
+
 class LostRaceError(RuntimeError):
     """The run had moved on meanwhile; nothing was written."""
 
@@ -58,7 +66,8 @@ def move(
     if to in _MOMENTS:
         changes[_MOMENTS[to]] = now
     if to in TERMINAL:
-        changes |= {"ended_at": now, "reason": reason, "next_due": None, "waiting_for": ""}
+        changes |= {"ended_at": now, "reason": reason, "waiting_for": ""}
+        changes |= {"next_due": None, "blind_at": None}
         if ended_by is not None:
             changes["ended_by"] = ended_by.value
         if (old in BEFORE_FAULTS and to is Status.STOPPED) or (
@@ -90,7 +99,7 @@ def move(
             kept = {key for row in unchecked for key in row.claims}
             held = Claim.objects.filter(run=run, released_at__isnull=True)
             held.exclude(key__in=kept).update(released_at=now)
-    run.refresh_from_db()
+    run.refresh_from_db(fields=_MOVED)
 
 
 def journal(

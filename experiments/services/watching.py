@@ -146,15 +146,17 @@ def _commit(
     values: dict[str, Floats] = {}
     readings: list[Reading] = []
     speaking: list[int] = []
+    blind: dict[datetime | None, list[int]] = {}
     moment = clock.now()
     for each in list(watched):
         try:
-            rows, speaks = _look(each, measured, values, newest, moment)
+            rows, speaks, blind_at = _look(each, measured, values, newest, moment)
         except Exception:  # one broken run must never keep the others from being looked at
             log.exception("run %s cannot be watched", each.run.pk)
             watched.remove(each)
             continue
         readings += rows
+        blind.setdefault(blind_at, []).append(each.run.pk)
         if speaks:
             speaking.append(each.run.pk)
     ids = [each.run.pk for each in watched]
@@ -170,6 +172,8 @@ def _commit(
                 due_at=now + timedelta(seconds=every_s), attempt_deadline=None, failures=0, error=""
             )
         transitions.touch_all(ids)
+        for blind_at, pks in blind.items():
+            Run.objects.filter(pk__in=pks, status__in=_GUARDED).update(blind_at=blind_at)
         for run_id in speaking:
             transitions.make_due(run_id=run_id, now=now)
             queue.wake("tick", run_id)
@@ -192,12 +196,13 @@ def _look(
     values: dict[str, Floats],
     newest: Mapping[tuple[int, str], datetime],
     now: datetime,
-) -> tuple[list[Reading], bool]:
-    """Return the run's new samples, and whether one of its guardrails speaks."""
+) -> tuple[list[Reading], bool, datetime | None]:
+    """Return the run's new samples, whether a guardrail speaks, and when the next one is blind."""
     run = each.run
     since = run.baseline_at or now
     found: list[Reading] = []
     speaks = False
+    silences: list[datetime] = []
     for guardrail in each.document.guardrails:
         need = each.need(guardrail)
         sli, key = need.sli, need.key
@@ -228,10 +233,16 @@ def _look(
             )
         ruling = guardrails.rule(guardrail, samples, watched_since=since, now=now, pace=each.pace)
         speaks |= ruling.state == "breached"
-        speaks |= ruling.state == "no_data" and guardrail.no_data != "ignore"
+        if guardrail.no_data != "ignore":
+            speaks |= ruling.state == "no_data"
+            silences.append(
+                guardrails.blind_at(guardrail, samples, watched_since=since, pace=each.pace)
+            )
     is_on_duty = run.status in _GUARDED and run.stop_requested_at is None
+    blind_at = min((moment for moment in silences if moment > now), default=None)
     # A run that waits for a person may go on by itself once data have come back.
-    return found, is_on_duty and (speaks or run.waiting_for == "checkpoint")
+    is_due = is_on_duty and (speaks or run.waiting_for == "checkpoint")
+    return found, is_due, blind_at if is_on_duty else None
 
 
 def _samples(

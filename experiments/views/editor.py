@@ -233,6 +233,8 @@ def _conflict(
         "message": fields.get("message") or "",
         "environment": fields.get("environment") or "",
         "draft_key": _draft_key(request, theirs.experiment),
+        "old_label": f"version {theirs.number}, theirs",
+        "new_label": "yours",
         **compared(theirs.text, state.text, theirs.document, state.document),
     }
     return render(request, "experiments/conflict.html", context, status=409)

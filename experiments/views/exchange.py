@@ -169,13 +169,13 @@ def _card(report: Report, upload: Upload) -> Card:
 
 
 def _excerpt(lines: list[str], error: importing.SourceError) -> list[Line]:
-    """Return the error's line and its neighbours, cut to what a page can show."""
+    """Return the error's line and its neighbours, cut to what a page can show, tabs visible."""
     if error.line is None or error.line > len(lines):
         return []
     cut = max(0, (error.column or 1) - _WIDTH // 2) if (error.column or 1) > _WIDTH else 0
     numbers = range(max(1, error.line - _AROUND), min(len(lines), error.line + _AROUND) + 1)
     return [
-        Line(number, lines[number - 1][cut : cut + _WIDTH], number == error.line)
+        Line(number, lines[number - 1][cut : cut + _WIDTH].replace("\t", "⇥"), number == error.line)
         for number in numbers
     ]
 

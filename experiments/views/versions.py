@@ -46,6 +46,8 @@ def diff(request: HttpRequest, name: str) -> HttpResponse:
             "versions": versions,
             "old": old,
             "new": new,
+            "old_label": f"version {before}",
+            "new_label": f"version {to}",
             **compared(old.text, new.text, old.document, new.document),
         },
     )

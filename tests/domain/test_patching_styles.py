@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from experiments.domain import text
@@ -35,6 +35,8 @@ def test_whatever_is_edited_the_text_means_it_and_comments_of_what_stays_are_kep
 @given(written(), st.data())
 def test_lines_outside_the_edited_section_stay_as_they_are(drawn, data):
     document, authored, _ = drawn
+    # An alias of another section is written out when what it stands for changes.
+    assume(not re.search(r"[&*]n\d", authored))
     section = data.draw(st.sampled_from(list(document)))
     new = document | {section: data.draw(edits({"": document[section]})).get("", 1)}
     now = patch(authored, new).text

@@ -51,7 +51,9 @@ def test_nothing_written_is_nothing():
     [
         ("a: 1\nb: 2\na: 3", "line 3: found duplicate key"),
         ("a: 1\nb: [1, 2\nc: 3", "line 3:"),
-        ("a: 1\n\tb: 2", "line 2:"),
+        ("a: 1\n\tb: 2", "line 2: found a tab, which YAML does not take here"),
+        ("a: &a {x: 1}\nb:\n  <<: [" + "*a, " * 10_001 + "*a]", "merges more than 10000 fields"),
+        ("a: &a\n  <<: *a", "nested too deeply"),
         ("a: *nobody", "line 1: found undefined alias"),
         ("a: !!python/object:os.system x", "line 1: could not determine a constructor"),
         ("a: !!binary aGk=", "line 1: could not determine a constructor"),
@@ -82,6 +84,36 @@ def test_a_bomb_of_aliases_is_refused_without_being_walked():
     for level in range(1, 12):
         lines.append(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]")
     assert "more than" in refused("\n".join(lines))
+
+
+def test_a_bomb_of_merges_is_refused_without_being_built():
+    lines = ["a0: &a0 {x: 1, y: 2, z: 3}"]
+    for level in range(1, 20):
+        lines.append(f"a{level}: &a{level}\n  <<: [{', '.join([f'*a{level - 1}'] * 9)}]")
+    assert "merges more than 10000 fields" in refused("\n".join(lines))
+
+
+def test_brackets_without_end_are_refused_at_the_first_that_is_too_deep():
+    with pytest.raises(InvalidDocumentError) as caught:
+        text.read("[" * (text.MAX_BYTES - 1))
+    (error,) = caught.value.errors
+    assert (error.line, error.column) == (1, 42)
+
+
+def test_a_mistake_has_its_line_and_column():
+    with pytest.raises(InvalidDocumentError) as caught:
+        text.read("a: 1\nb: *nobody")
+    (error,) = caught.value.errors
+    assert (error.line, error.column) == (2, 4)
+
+
+def test_merges_may_be_used_where_they_help():
+    written = "a: &a {b: 1, c: 2}\nd:\n  <<: *a\n  b: 3\ne:\n  <<: [*a, {z: 1}]"
+    assert text.read(written) == {
+        "a": {"b": 1, "c": 2},
+        "d": {"b": 3, "c": 2},
+        "e": {"b": 1, "c": 2, "z": 1},
+    }
 
 
 def test_anchors_may_be_used_where_they_help():

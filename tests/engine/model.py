@@ -18,7 +18,7 @@ from experiments.domain.states import (
     Status,
 )
 from experiments.engine import decide as engine
-from experiments.engine import steps
+from experiments.engine import steps, watching
 from experiments.engine.snapshot import ActionState, CallState, InjectionState, RunSnapshot
 
 _ROUNDS = 64
@@ -141,7 +141,9 @@ class Model(RuleBasedStateMachine):
                 self.take(step)
         else:
             raise AssertionError("a tick comes to rest")
-        self.due = engine.next_due(self.run, self.now)
+        moments = engine.next_due(self.run, self.now), watching.blind_at(self.run, self.now)
+        # The sweep looks for both.
+        self.due = min((moment for moment in moments if moment is not None), default=None)
         self.nothing_waits_that_was_ordered()
 
     def nothing_waits_that_was_ordered(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.domain.states import InjectionPhase, Status
-from experiments.engine import blind
+from experiments.engine import blind, watching
 from experiments.engine import decide as engine
 from experiments.engine.decide import decide
 from experiments.engine.snapshot import ActionState, CallState, InjectionState, RunSnapshot
@@ -36,7 +36,7 @@ def test_an_ended_run_is_never_looked_at_again(status):
 @pytest.mark.parametrize("status", LIVE)
 def test_a_live_run_is_looked_at_now_and_then_even_if_nothing_is_due(status):
     document = {"timing": {"baseline": "1h", "settle": "1h", "step": "5s"}}
-    assert next_due(run(status, document=document), T0) == at(120)
+    assert next_due(run(status, document=document), T0) == at(600)
 
 
 @pytest.mark.parametrize("status", ["baseline", "injecting"])
@@ -44,10 +44,14 @@ def test_it_comes_back_when_a_guardrail_would_be_blind(status):
     document = GUARDED | {"timing": {"baseline": "1h", "settle": "0s", "step": "5s"}}
     guarded = run(status, document=document, watched_since=T0, actions=began(one=0))
     # A step and two scrapes, and three times every five seconds.
-    assert next_due(guarded, T0) == at(22)
+    assert watching.blind_at(guarded, T0) == at(22)
     fed = dataclasses.replace(guarded, guardrails={"g": samples(False, first=10)})
-    assert next_due(fed, at(12)) == at(32)
-    assert next_due(fed, at(33)) == at(33 + 120), "a silence that has spoken is over"
+    assert watching.blind_at(fed, at(12)) == at(32)
+    assert watching.blind_at(fed, at(33)) is None, "a silence that has spoken is over"
+    assert watching.blind_at(dataclasses.replace(fed, stop=STOP), at(12)) is None
+    loud = {"guardrails": [{**GUARDED["guardrails"][0], "no_data": "ignore"}]}
+    deaf = run(status, document=document | loud, watched_since=T0, actions=began(one=0))
+    assert watching.blind_at(deaf, T0) is None, "its silence never matters"
 
 
 def test_looks_are_the_sweeps_and_wake_no_tick():
@@ -70,7 +74,7 @@ def test_it_comes_back_when_nobody_has_answered_a_guardrails_checkpoint():
         injections=injection("active", recover_by=at(9000)),
     )
     assert next_due(waiting, at(600)) == at(630)
-    assert next_due(waiting, at(400)) == at(520), "nothing else is due before"
+    assert next_due(waiting, at(20)) == at(620), "nothing else is due before"
 
 
 def test_it_comes_back_for_whatever_is_due_next():

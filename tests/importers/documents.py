@@ -70,7 +70,12 @@ BAD = [
     Bad("list-key.yaml", b"? [a]\n: b\n", "is not a text", 1),
     Bad("tab.yaml", edited("  - {name: slow", "\t- {name: slow"), "found a tab", 9),
     Bad("tab-in-second.yaml", GOOD.encode() + b"---\na:\n\tb: 1\n", "found a tab", 12),
-    Bad("five-megabytes.yaml", b"a: " + b"x" * 5_000_000, "larger than 1000000 bytes and was not read", None),
+    Bad(
+        "five-megabytes.yaml",
+        b"a: " + b"x" * 5_000_000,
+        "larger than 1000000 bytes and was not read",
+        None,
+    ),
     Bad("large.yaml", b"a: " + b"x" * 300_000, "larger than 200000 bytes", 1),
     Bad(
         "large.json",
@@ -91,7 +96,7 @@ BAD = [
     Bad("nan.json", b'{"a": NaN}', "NaN is no number", 1),
     Bad("huge-number.json", b'{"a": ' + b"9" * 5000 + b"}", "is not JSON", 1),
     Bad("yaml-in.json", b"a: 1", "is not JSON", 1),
-    Bad("yaml-1.1.yaml", b"%YAML 1.1\n---\na: on\n", "asks for YAML 1.1", 1),
+    Bad("yaml-1.1.yaml", b"%YAML 1.1\n---\na: on\n", "asks for YAML 1.1", 3),
     Bad("tag.yaml", b"a: 1\nb: !!python/object:os.system x", "determine a constructor", 2),
     Bad("text.yaml", b"just words", "no format that can be imported", 1),
     Bad("foreign.yaml", b"apiVersion: v1\nkind: Pod\n", "no format that can be imported", 1),

@@ -84,3 +84,11 @@ def test_an_error_of_a_document_stands_on_its_line_of_the_file() -> None:
         (9, 67, path),
         (19, 67, path),
     ]
+
+
+def test_a_long_document_says_the_same_places_as_a_short_one() -> None:
+    long = GOOD + "# so long\n" * 5000
+    for path in [(), ("metadata",), ("metadata", "title"), ("method", 0), ("method", 0, "with")]:
+        short, other = (importers.convert(source(each)).drafts[0] for each in (GOOD, long))
+        error = SpecError(path, "odd")
+        assert other.error(error) == short.error(error)

@@ -51,7 +51,7 @@ def test_a_document_is_stored_as_its_author_wrote_it(alice) -> None:
 
 
 def test_checking_stores_nothing_and_says_what_would_become_of_it(alice) -> None:
-    authoring.save(raw=yaml.read(GOOD), author=alice)
+    authoring.save(raw=yaml.read(GOOD), author=alice, written=GOOD)
     files = [
         upload(GOOD),
         upload(named("two")),
@@ -66,13 +66,26 @@ def test_checking_stores_nothing_and_says_what_would_become_of_it(alice) -> None
         ("version", 2),
         ("version", 3),
     ]
-    assert "comments and layout" in reports[0].lost[0].words
     assert reports[2].changed[0].words == "“one” exists: this becomes its version 2"
     assert ExperimentVersion.objects.count() == 1
     stored = importing.store(files, user=alice)
     assert [report.experiments[0].version for report in stored] == [1, 1, 2, 3]
     assert [report.experiments[0].is_stored for report in stored] == [False, True, True, True]
     assert ExperimentVersion.objects.count() == 4
+
+
+def test_comments_alone_make_a_version_and_json_of_the_same_document_makes_none(alice) -> None:
+    importing.store([upload()], user=alice)
+    as_json = upload(json.dumps(yaml.read(GOOD)), "one.json")
+    for _ in range(2):
+        (same, commented) = importing.check([as_json, upload("# new\n" + GOOD)])
+        assert (same.experiments[0].becomes, commented.experiments[0].becomes) == (
+            "nothing",
+            "version",
+        )
+    importing.store([as_json, upload("# new\n" + GOOD)], user=alice)
+    newest = ExperimentVersion.objects.order_by("-number")[0]
+    assert (newest.number, newest.text) == (2, "# new\n" + GOOD)
 
 
 def test_a_name_that_exists_may_be_refused(alice) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from experiments.models import Call, Environment, LiveSeries, Reading, Run, User
-from experiments.services import snapshots, sofar, watching
+from experiments.services import snapshots, sofar, sweeping, watching
 from tests.pump import Pump
 from tests.services.worlds import ENDED, Metrics, fault, start, watched
 
@@ -198,3 +199,36 @@ def test_readings_without_data_replace_each_other(alice, environment, pump, metr
     metrics.error = ""
     pump.pass_time(5)
     assert not blank.exists()
+
+
+def test_a_run_is_due_when_its_guardrail_would_be_blind(alice, environment, pump, metrics):
+    run = start(alice, environment, watched())
+    pump.run_until(run, "injecting")
+    pump.pass_time(5)
+    run.refresh_from_db()
+    first = run.blind_at
+    assert first > pump.now()
+    pump.pass_time(5)
+    run.refresh_from_db()
+    assert run.blind_at > first, "every new sample moves it on"
+    Call.objects.filter(run=run, kind="watch").update(due_at=run.blind_at + timedelta(hours=1))
+    pump.let_pass((run.blind_at - pump.now()).total_seconds())
+    pump.waiting.clear()
+    assert sweeping.sweep() == 1
+    pump.drain()
+    run.refresh_from_db()
+    assert (run.stop_ended_by, run.blind_at) == ("guardrail", None)
+    assert "no new data of load" in run.stop_reason
+
+
+def test_a_run_whose_guardrails_get_data_is_not_ticked(alice, environment, pump, metrics):
+    run = start(alice, environment, watched(fault(duration="1h")))
+    pump.run_until(run, "injecting")
+    pump.drain()
+    ticked = []
+    for _ in range(60):
+        pump.let_pass(5)
+        sweeping.sweep()
+        ticked += [each for each in pump.waiting if each[0] in ("tick", "tick_all")]
+        pump.drain()
+    assert ticked == [], "sixty looks, and nothing to decide"
