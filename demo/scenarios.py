@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _DOCUMENTS = Path(__file__).parent / "documents"
 
@@ -28,7 +29,7 @@ SCENARIOS = (
     Scenario("a-fault-of-nothing", 1, "not_exercised"),
 )
 
-SERVICES = {
+_OWNERS = {
     "front": ("Storefront team", "#storefront"),
     "orders": ("Orders team", "#orders"),
     "carts": ("Orders team", "#orders"),
@@ -36,6 +37,37 @@ SERVICES = {
     "payment": ("Payments team", "#payments"),
 }
 """Owner and contact of each service of the shop."""
+
+
+def _service(name: str) -> dict[str, Any]:
+    owner, contact = _OWNERS[name]
+    return {
+        "owner": owner,
+        "contact": contact,
+        "places": {"sandbox": {"where": f"the mesh Envoy, listener {name} and route {name}"}},
+        "slis": [
+            {
+                "name": "p95",
+                "title": f"{name} p95",
+                "preset": "envoy.edge_latency",
+                "with": {"listener": name, "q": 0.95},
+                "limit": {"max": "500ms"},
+                "margin": {"relative": "40%"},
+            },
+            {
+                "name": "errors",
+                "title": f"{name} errors",
+                "preset": "envoy.edge_errors",
+                "with": {"listener": name},
+                "limit": {"max": "1%"},
+                "margin": {"absolute": "0.5%"},
+            },
+        ],
+    }
+
+
+SERVICES = {name: _service(name) for name in _OWNERS}
+"""Each service of the shop as it is described: its owner, its place and its named SLIs."""
 
 BY_HAND = {"mesh": {"chaos.carts.delay_ms": "1", "chaos.carts.abort_percent": "0"}}
 """Overrides that somebody made by hand before: each must be there again after every run."""

@@ -8,8 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{[a-z][a-z0-9_]*\}"}
-_DURATION = {"type": ["string", "number"], "format": "duration", "examples": ["90s", "3m"]}
-_BREACHES = [
+_DURATION: dict[str, Any] = {
+    "type": ["string", "number"],
+    "format": "duration",
+    "examples": ["90s", "3m"],
+}
+_BREACHES: list[dict[str, Any]] = [
     {"type": "string", "pattern": r"^\s*\d+\s*of\s*\d+\s*$", "examples": ["3 of 5"]},
     {"type": "integer", "minimum": 1, "maximum": 100},
 ]

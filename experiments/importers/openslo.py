@@ -58,6 +58,7 @@ class _Object:
     kind: str
     metadata: Mapping[str, Any]
     spec: Mapping[str, Any]
+    line: int
 
     @property
     def name(self) -> str:
@@ -66,10 +67,6 @@ class _Object:
     @property
     def title(self) -> str:
         return _text(self.metadata.get("displayName"))
-
-    @property
-    def line(self) -> int:
-        return self.written.line
 
 
 def is_openslo(written: Written) -> bool:
@@ -110,18 +107,19 @@ def _object(written: Written, book: _Book) -> _Object | None:
     if raw is None:
         return None
     if not is_openslo(written):
-        book.errors.append(SourceError("is no OpenSLO document", (), written.line, written.column))
+        book.errors.append(SourceError("is no OpenSLO document", (), *written.place(())))
         return None
+    line, column = written.place(("apiVersion",))
     version, kind = _text(raw.get("apiVersion")), _text(raw.get("kind"))
     if version != VERSION:
-        line, column = written.place(("apiVersion",))
         told = f"is {version}; only {VERSION} is read"
         book.errors.append(SourceError(told, ("apiVersion",), line, column))
         return None
-    made = _Object(written, kind, _mapping(raw.get("metadata")), _mapping(raw.get("spec")))
+    metadata, spec = _mapping(raw.get("metadata")), _mapping(raw.get("spec"))
+    made = _Object(written, kind, metadata, spec, line)
     if kind not in _KINDS:
         called = f"{kind or 'a document without a kind'} “{made.name}”"
-        book.lost.append(Note(f"{called}: only {', '.join(_KINDS)} are read", written.line))
+        book.lost.append(Note(f"{called}: only {', '.join(_KINDS)} are read", line))
         return None
     if not made.name:
         line, column = written.place(("metadata",))

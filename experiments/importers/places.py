@@ -1,5 +1,6 @@
-"""Places in texts that ``patching`` does not look into: long ones, and well-formed YAML that is no
-document, as one with a key that is 7.
+"""Places in texts that ``patching`` does not look into.
+
+Those are long ones, and well-formed YAML that is no document, as one with a key that is 7.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def save(
     """
     people.require(author, "author_experiment", "write experiments")
     own, kept = uses.bare(raw), frozen(raw)
-    if written is not None and own != raw:
+    if written is not None and uses.COPY in written and text.read(written) != own:
         # Copies that came along, as in a version that somebody downloaded as JSON.
         written = patching.patch(written, own).text
     document = validate(kept).or_raise()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 
 from experiments.domain import text
 from experiments.models import Alias, Connection, Environment, ExperimentVersion, Service, User
-from experiments.services import authoring, people
+from experiments.services import authoring, describing, people
 
 ENVIRONMENT = "sandbox"
 
@@ -32,7 +33,7 @@ def seed(
     *,
     place: Place,
     documents: Iterable[str],
-    services: Mapping[str, tuple[str, str]],
+    services: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Environment, list[ExperimentVersion], str]:
     """Create or refresh everything; return environment, one version per document, password.
 
@@ -71,16 +72,25 @@ def seed(
         Alias.objects.update_or_create(
             environment=environment, name=alias, defaults={"connection": connection}
         )
-    for name, (owner, contact) in services.items():
-        Service.objects.update_or_create(name=name, defaults={"owner": owner, "contact": contact})
+    for name, described in services.items():
+        _describe(name, described, demo)
     return environment, [_version(written, demo) for written in documents], password
+
+
+def _describe(name: str, described: Mapping[str, Any], author: User) -> None:
+    """Describe a service; what somebody has written down of it already stays."""
+    known = Service.objects.filter(name=name).first()
+    stays = describing.to_json(known) if known else {}
+    raw = {"name": name, **described, **{key: value for key, value in stays.items() if value}}
+    describing.save(raw=raw, user=author, service=known)
 
 
 def _version(written: str, author: User) -> ExperimentVersion:
     """Return the stored version of the document; a document that was stored before is found."""
     raw = text.read(written)
+    kept = authoring.frozen(raw)
     for known in ExperimentVersion.objects.filter(experiment__name=raw["metadata"]["name"]):
-        if known.document == raw:
+        if known.document == kept:
             return known
     first = ExperimentVersion.objects.filter(experiment__name=raw["metadata"]["name"]).first()
     return authoring.save(

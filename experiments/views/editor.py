@@ -16,6 +16,7 @@ from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.domain import presets, spec, text
+from experiments.domain.differences import differences
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.forms import drafts, mapping, written
 from experiments.forms.editor import Editor
@@ -98,7 +99,10 @@ def _edit(request: HttpRequest, experiment: Experiment | None) -> HttpResponse:
             request, "experiments/edit.html", _whole(request, context, experiment, newest)
         )
     fields, action = _copied(request), request.POST.get("do", "save")
-    if action == "save":
+    verb, _, knowing = action.partition(":")
+    if verb == "save":
+        if knowing:  # saved in spite of this version, which the author has seen
+            fields["based_on"] = knowing
         return _saved(request, fields, experiment, newest)
     catalogue = previewing.catalogue()
     is_form = fields.get("view") != "yaml"
@@ -224,9 +228,13 @@ def _conflict(
     request: HttpRequest, state: Written, fields: Fields, theirs: ExperimentVersion
 ) -> HttpResponse:
     """Show what somebody else saved meanwhile beside what was to be saved; nothing is stored."""
+    began = plans.version(theirs.experiment, _number(fields) or 0)
     context = {
         "experiment": theirs.experiment,
         "theirs": theirs,
+        "began": began,
+        "their_changes": differences(began.document, theirs.document) if began else [],
+        "my_changes": differences(began.document, state.document) if began else [],
         "mine": state.text,
         "view": state.view,
         "based_on": _number(fields) or 0,

@@ -155,7 +155,7 @@
 
   const showMarks = () => {
     const marks = document.getElementById("editor-marks");
-    if (!marks) return;
+    if (!marks || form.dataset.view === "yaml") return; // yaml.js has them at their lines
     const errors = new Map();
     const notes = new Map();
     marks.querySelectorAll("li").forEach((item) => {
@@ -181,12 +181,18 @@
     const target = link && document.getElementById(decodeURIComponent(link.hash.slice(1)));
     if (!target || !form.contains(target)) return;
     event.preventDefault();
+    reveal(target);
+  });
+
+  const reveal = (target) => {
     for (let node = target; node && node !== form; node = node.parentElement) {
       if (node.tagName === "DETAILS") node.open = true;
     }
     target.scrollIntoView({ block: target.matches("input, select, textarea") ? "center" : "start" });
     (target.tagName === "DETAILS" ? target.querySelector("summary") : target).focus({ preventScroll: true });
-  });
+  };
 
-  document.getElementById("faults")?.focus();
+  const spot = document.getElementById(form.dataset.spot || "");
+  if (spot) reveal(spot);
+  else document.getElementById("faults")?.focus();
 })();

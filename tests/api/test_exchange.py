@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from hypothesis import HealthCheck, given, settings
@@ -217,7 +217,9 @@ class TestPreview:
     def test_whatever_is_wrong_with_a_draft_it_is_previewed(
         self, author, environment, document, data
     ) -> None:
-        value = st.sampled_from([None, 3, "x", "", [], {}, [3], ["x"], {"x": 1}, True, 1e300, [[]]])
+        value: st.SearchStrategy[Any] = st.sampled_from(
+            [None, 3, "x", "", [], {}, [3], ["x"], {"x": 1}, True, 1e300, [[]]]
+        )
         places = [(key,) for key in document] + [
             ("method", 0, key) for key in ("name", "fault", "via", "with", "duration", "start")
         ]

@@ -79,6 +79,8 @@ def _wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> re.M
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Start Debian's Chromium."""
+    # Playwright keeps an event loop in this thread, which Django takes for an asynchronous caller.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "yes"
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
@@ -95,8 +97,8 @@ def page(browser: Browser) -> Iterator[Page]:
     complaints: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
-        # A refused form answers 422, which Chromium counts as an error of its own.
-        if message.type == "error" and "status of 422" not in message.text:
+        # A refused form answers 422, or 409: Chromium counts both as errors of its own.
+        if message.type == "error" and not re.search(r"status of (422|409)", message.text):
             complaints.append(message.text)
 
     opened.on("console", hear)

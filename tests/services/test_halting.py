@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connection
 
 from experiments.domain.errors import InvalidDocumentError
 from experiments.domain.states import EndedBy
@@ -344,7 +343,7 @@ def test_stops_of_a_halt_are_told_as_such(alice, environment, pump):
     )
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
+@pytest.mark.only_on("postgresql")
 def test_a_run_that_somebody_holds_does_not_keep_the_others_waiting(alice, environment, pump):
     import threading
 

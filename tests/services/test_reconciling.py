@@ -276,7 +276,7 @@ def roles_bob(alice):
     return bob
 
 
-@pytest.mark.skipif(database.vendor != "sqlite", reason="copies the database as SQLite does")
+@pytest.mark.only_on("sqlite")
 class TestAnOlderBackupIsRestored:
     """The database goes back to a moment before the fault; the backend does not."""
 

@@ -103,7 +103,7 @@ def test_coverage_shows_the_last_verdict_of_real_faults_only(viewer, finished, v
     Service.objects.create(name="payment")
     html = text(viewer.get("/"))
     assert f'<td class="is-{finished.verdict}"><a href="/runs/{finished.pk}/">' in html
-    assert '<th scope="row">payment</th>' in html
+    assert '<th scope="row"><a href="/services/payment/">payment</a></th>' in html
 
 
 def test_titles_are_escaped(viewer, alice, place):
