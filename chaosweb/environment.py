@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-_PATIENCE = "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=4000"
-"""PostgreSQL, in milliseconds. Every transaction of ours is a few statements without a wait."""
+_PATIENCE = "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=6500"
+"""PostgreSQL, in milliseconds. Every transaction of ours is a few statements without a wait; who
+waits for one that hangs gets it once the server has ended that one."""
 
 
 def text(name: str, default: str | None = None) -> str:

@@ -207,7 +207,10 @@ class FakeDriver:
         return Targets(targets=found, sentence=f"{len(found)} targets: {params.sentence()}")
 
     def prepare(self, request: FaultRequest) -> Plan:
-        """Return the plan. Raises where ``check`` finds an error."""
+        """Return the plan. Raises where ``check`` finds an error.
+
+        Where the token is injected already, its mark says what was there before.
+        """
         self._enter("prepare", None)
         params = _params(request)
         targets = self._matching(params)
@@ -221,6 +224,8 @@ class FakeDriver:
                 mark = state.marks.get(slot_of(each, params.kind))
                 if mark is not None and mark.token != request.token:
                     raise DriverError(f"Injection {mark.token} holds {each}.")
+                if mark is not None:
+                    was[each] = mark.was
         return Plan(
             token=request.token,
             fault=params.kind,

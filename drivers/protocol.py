@@ -39,10 +39,13 @@ class DriverError(Exception):
 
 
 class UnknownOutcomeError(DriverError):
-    """The call may have taken effect, now or later: read back and recover, never assume."""
+    """The call may have taken effect, now or later: read back and recover, never assume.
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message, retryable=True, hint=hint)
+    Not ``retryable`` where a part of the call was refused for good: the rest is unknown still.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = True, hint: str = "") -> None:
+        super().__init__(message, retryable=retryable, hint=hint)
 
 
 class _Message(BaseModel):
@@ -189,6 +192,10 @@ class Observation(_Message):
     as read back. ``failed``: it will not come. ``delivered_share`` is the share of the requests (or
     targets) that met the fault since it began, None while nothing could have met it;
     ``exposed`` is how many could have, ``affected`` how many did.
+
+    A target that was not read is neither gone nor there. Of a fault that was injected, therefore:
+    ``is_lost`` when what was read shows that it is not in force as injected, ``is_unknown`` when
+    nothing was read, and neither when some targets were not read and all others are active.
     """
 
     phase: Literal["pending", "active", "partly", "gone", "failed"]
@@ -199,6 +206,19 @@ class Observation(_Message):
     affected: float | None = None
     evidence: dict[str, Json] = {}
     message: str = ""
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether an injected fault was read to be missing, replaced or without effect."""
+        phases = {each.phase for each in self.targets}
+        if self.phase == "failed" or phases & {"gone", "foreign", "failed"}:
+            return True
+        return self.phase in ("gone", "partly") and "unreachable" not in phases
+
+    @property
+    def is_unknown(self) -> bool:
+        """Tell whether no target could be read."""
+        return bool(self.targets) and all(each.phase == "unreachable" for each in self.targets)
 
 
 class Owned(_Message):
@@ -219,7 +239,9 @@ class Driver(Protocol):
     ``check``, ``resolve``, ``prepare`` and ``observe`` only read. ``inject`` is idempotent by
     ``plan.token``. ``recover`` asks for removal and reads back once, bounded at 5 s in all; it
     restores what the plan saw, only where the value is still ours, and reports a foreign one. The
-    engine repeats it until the observation says ``gone``.
+    engine repeats it until the observation says ``gone``. ``prepare`` never takes the value of an
+    injection for what was there before: under a token that is injected already it returns the same
+    ``undo`` as the first time, or raises.
     """
 
     def check(self, request: FaultRequest) -> list[Problem]:

@@ -24,8 +24,10 @@ from experiments.services import (
     carrying,
     closing,
     conducting,
+    halting,
     observing,
     reconciling,
+    shared,
     sweeping,
     watching,
 )
@@ -141,8 +143,10 @@ class Keeper:
             self._submit("calls", (run_id, kind), calling.make, run_id=run_id, kind=kind)
         if audit:
             self._submit("audit", "closed", closing.check_closed)
+            self._submit("audit", "halts", halting.enforce)
         if reconcile:
             self._submit("audit", "reconcile", reconciling.reconcile)
+            self._submit("audit", "forget", shared.forget)
         elif audit:
             self._submit("audit", "orphans", reconciling.remove_again)
         close_old_connections()

@@ -117,7 +117,10 @@ class EnvoyDriver:
         return Targets(targets=tuple(found), sentence=f"{count}: {params.sentence()}")
 
     def prepare(self, request: FaultRequest) -> Plan:
-        """Read what is there now and return the plan. Raises where ``check`` finds an error."""
+        """Read what is there now and return the plan. Raises where ``check`` finds an error.
+
+        Where the token is injected already, its sentinels say what was there before.
+        """
         params = _params(request)
 
         def read(address: str) -> tuple[EnvoyConfig, TargetPlan, dict[str, float]]:
@@ -127,7 +130,7 @@ class EnvoyDriver:
             for problem in problems(address, params, request.token, config, runtime):
                 if problem.severity == "error":
                     raise DriverError(f"{address}: {problem.message}", hint=problem.hint)
-            target = target_plan(address, params, config, runtime)
+            target = target_plan(address, params, request.token, config, runtime)
             path = stats_path(target.meters)
             return config, target, client.counters(path) if path else {}
 
@@ -186,7 +189,8 @@ class EnvoyDriver:
     def observe(self, plan: Plan, handle: Handle | None) -> Observation:
         """Read every Envoy of the plan. Without a handle, nothing there reads ``pending``."""
         seen = self._read(plan, deadline=None)
-        return evidence.observation(plan, seen, is_injected=handle is not None)
+        is_answered = handle is not None
+        return evidence.observation(plan, seen, is_injected=is_answered, is_answered=is_answered)
 
     def recover(self, plan: Plan, handle: Handle | None) -> Observation:
         """Remove all that carries the token and read back once, within 5 s.
@@ -195,13 +199,14 @@ class EnvoyDriver:
         could not meet it, would dilute it.
         """
         deadline = time.monotonic() + RECOVER_BUDGET_S
+        is_answered = handle is not None
         targets = {each.address: each for each in target_plans(plan)}
 
         def undo(address: str) -> tuple[Seen, bool]:
             target = targets[address]
             client = self._fleet.client(address)
             runtime = client.runtime(target.admin_layer, deadline)
-            values = evidence.removal(plan.token, target, runtime, is_injected=handle is not None)
+            values = evidence.removal(plan.token, target, runtime, is_answered=is_answered)
             if not values:
                 return Seen(target, runtime), False
             client.modify(values, deadline)
@@ -216,7 +221,9 @@ class EnvoyDriver:
             else:
                 seen.append(result[0])
                 was_there = was_there or result[1]
-        return evidence.observation(plan, seen, is_injected=True, with_share=was_there)
+        return evidence.observation(
+            plan, seen, is_injected=True, is_answered=is_answered, with_share=was_there
+        )
 
     def owned(self) -> list[Owned]:
         """Return our faults on every Envoy that answers, with plans rebuilt from sentinels.

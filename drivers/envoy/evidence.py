@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,11 +19,13 @@ class Seen:
     counters: Mapping[str, float] | None = None
     error: DriverError | None = None
 
-    def has_ours(self, token: str) -> bool:
-        """Tell whether anything that carries the token is there."""
-        return self.runtime is not None and any(
-            found.token == token for found in self.runtime.sentinels()
-        )
+    def has_ours(self, token: str, *, is_answered: bool) -> bool:
+        """Tell whether anything is there that carries the token, or that lost its sentinel."""
+        if self.runtime is None:
+            return False
+        if any(found.token == token for found in self.runtime.sentinels()):
+            return True
+        return is_answered and bool(unmarked(self.target, self.runtime))
 
 
 def is_in_place(token: str, target: TargetPlan, runtime: Runtime) -> bool:
@@ -32,6 +34,18 @@ def is_in_place(token: str, target: TargetPlan, runtime: Runtime) -> bool:
         runtime.admin.get(key) == value and token in runtime.holders(key)
         for key, value in target.overrides.items()
     )
+
+
+def unmarked(target: TargetPlan, runtime: Runtime) -> Collection[str]:
+    """Return the keys that have exactly our value, which was not there before, and no sentinel.
+
+    Where the injection was answered, each stood beside its sentinel: somebody's hand deleted that.
+    """
+    return [
+        key
+        for key, value in target.overrides.items()
+        if runtime.admin.get(key) == value != target.was.get(key) and not runtime.holders(key)
+    ]
 
 
 def refusal(token: str, target: TargetPlan, runtime: Runtime) -> DriverError | None:
@@ -56,12 +70,12 @@ def refusal(token: str, target: TargetPlan, runtime: Runtime) -> DriverError | N
 
 
 def removal(
-    token: str, target: TargetPlan, runtime: Runtime, *, is_injected: bool
+    token: str, target: TargetPlan, runtime: Runtime, *, is_answered: bool
 ) -> dict[str, str]:
     """Return what one POST must set to undo all that is ours; empty when nothing is.
 
-    A value that is no longer ours is left; only its sentinel goes. A value that we are known to
-    have set and that nobody holds has lost its sentinel to somebody's hand: it is still ours.
+    A value that is no longer ours is left; only its sentinel goes. A value of ours that lost its
+    sentinel goes when the injection ``is_answered``: when we are known to have set it.
     """
     values: dict[str, str] = {}
     for found in runtime.sentinels():
@@ -73,15 +87,14 @@ def removal(
         if runtime.admin.get(found.key) in ours:
             values[found.key] = was or ""
         values[sentinel_key(token, found.key)] = ""
-    for key, value in target.overrides.items():
-        was = target.was.get(key)
-        if is_injected and runtime.admin.get(key) == value != was and not runtime.holders(key):
-            values[key] = was or ""
+    if is_answered:
+        for key in unmarked(target, runtime):
+            values[key] = target.was.get(key) or ""
     return values
 
 
-def state(token: str, seen: Seen, *, is_injected: bool) -> TargetState:
-    """Return how far the fault is in force on one Envoy."""
+def state(token: str, seen: Seen, *, is_injected: bool, is_answered: bool) -> TargetState:
+    """Return how far the fault is in force on one Envoy; see ``observation``."""
     target, runtime = seen.target, seen.runtime
     if runtime is None:
         detail = str(seen.error or "It was not read.")
@@ -89,35 +102,60 @@ def state(token: str, seen: Seen, *, is_injected: bool) -> TargetState:
         return TargetState(
             name=target.address, phase="failed" if is_final else "unreachable", detail=detail
         )
-    if is_in_place(token, target, runtime):
+    bare = unmarked(target, runtime) if is_answered else ()
+    is_marked = is_in_place(token, target, runtime)
+    if is_marked or (bare and _has_every_value(token, target, runtime)):
         if hidden := [key for key in target.overrides if key in runtime.shadows]:
             return TargetState(
                 name=target.address,
                 phase="failed",
                 detail=f"Layer {runtime.shadows[hidden[0]]} sets {hidden[0]} above ours and wins.",
             )
-        return TargetState(name=target.address, phase="active")
+        detail = "" if is_marked else "Its sentinel is missing."
+        return TargetState(name=target.address, phase="active", detail=detail)
     foreign = [
         f"{key} is {runtime.admin[key]}"
         for key, value in target.overrides.items()
         if key in runtime.admin
         and runtime.admin[key] != target.was.get(key)
         and not (runtime.admin[key] == value and token in runtime.holders(key))
+        and key not in bare
     ]
     if foreign:
         detail = f"{'; '.join(foreign)}: neither ours nor what was before."
         return TargetState(name=target.address, phase="foreign", detail=detail)
     if not is_injected:
         return TargetState(name=target.address, phase="pending")
-    detail = "Part of it is still there." if seen.has_ours(token) else ""
+    is_left = seen.has_ours(token, is_answered=is_answered)
+    detail = "Part of it is still there." if is_left else ""
     return TargetState(name=target.address, phase="gone", detail=detail)
 
 
+def _has_every_value(token: str, target: TargetPlan, runtime: Runtime) -> bool:
+    """Tell whether every override has our value and no other injection holds one."""
+    return all(
+        runtime.admin.get(key) == value and set(runtime.holders(key)) <= {token}
+        for key, value in target.overrides.items()
+    )
+
+
 def observation(
-    plan: Plan, seen: Sequence[Seen], *, is_injected: bool, with_share: bool = True
+    plan: Plan,
+    seen: Sequence[Seen],
+    *,
+    is_injected: bool,
+    is_answered: bool,
+    with_share: bool = True,
 ) -> Observation:
-    """Return what was read of the whole fleet, with the share of requests that met the fault."""
-    states = tuple(state(plan.token, each, is_injected=is_injected) for each in seen)
+    """Return what was read of the whole fleet, with the share of requests that met the fault.
+
+    ``is_injected``: what is not there is gone, not pending. ``is_answered``: the injection returned
+    its handle, so that a value of ours is ours even without its sentinel.
+    """
+    states = tuple(
+        state(plan.token, each, is_injected=is_injected, is_answered=is_answered) for each in seen
+    )
+    has_ours = any(each.has_ours(plan.token, is_answered=is_answered) for each in seen)
     exposed, affected = _met(plan, seen) if with_share else (None, None)
     share = None if affected is None or not exposed else min(1.0, affected / exposed)
     evidence: dict[str, Json] = {
@@ -129,7 +167,7 @@ def observation(
         if each.runtime is not None
     }
     return Observation(
-        phase=_overall(plan.token, states, seen, is_injected=is_injected),
+        phase=_overall(states, has_ours=has_ours, is_injected=is_injected),
         targets=states,
         requested_share=plan.requested_share,
         delivered_share=share,
@@ -141,12 +179,12 @@ def observation(
 
 
 def _overall(
-    token: str, states: Sequence[TargetState], seen: Sequence[Seen], *, is_injected: bool
+    states: Sequence[TargetState], *, has_ours: bool, is_injected: bool
 ) -> Literal["pending", "active", "partly", "gone", "failed"]:
     phases = {each.phase for each in states}
     if phases == {"active"}:
         return "active"
-    if "active" in phases or any(each.has_ours(token) for each in seen):
+    if "active" in phases or has_ours:
         return "failed" if phases == {"failed"} else "partly"
     # An Envoy that was not read may still have the fault: that is never “gone”.
     if phases & {"unreachable", "failed"}:

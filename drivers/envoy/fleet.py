@@ -81,17 +81,20 @@ def answers(results: Mapping[str, Result | DriverError]) -> dict[str, Result]:
 
 
 def partial(errors: Sequence[DriverError], total: int) -> DriverError:
-    """Return the error of an injection that some Envoys may have taken."""
+    """Return the error of an injection that some Envoys may have taken.
+
+    Final when any of the errors is, and unknown when any of them is: it may be both.
+    """
     message = " ".join(error.message for error in errors)
-    final = next((error for error in errors if not error.retryable), None)
-    error = (
-        DriverError(message, hint=final.hint)
-        if final is not None
-        else UnknownOutcomeError(message)
-        if len(errors) < total or any(isinstance(each, UnknownOutcomeError) for each in errors)
-        else DriverError(message, retryable=True, hint=errors[0].hint)
-    )
-    error.__cause__ = final or errors[0]
+    first = next((error for error in errors if not error.retryable), errors[0])
+    is_unknown = any(isinstance(each, UnknownOutcomeError) for each in errors)
+    if is_unknown or (first.retryable and len(errors) < total):
+        error: DriverError = UnknownOutcomeError(
+            message, retryable=first.retryable, hint=first.hint
+        )
+    else:
+        error = DriverError(message, retryable=first.retryable, hint=first.hint)
+    error.__cause__ = first
     return error
 
 

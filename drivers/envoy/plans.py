@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from drivers.envoy.config import EnvoyConfig, select
 from drivers.envoy.faults import EnvoyFault
 from drivers.envoy.payload import Runtime, TargetPlan, identity, meters, overrides
-from drivers.protocol import Json
+from drivers.protocol import DriverError, Json
 
 
 def target_plan(
-    address: str, params: EnvoyFault, config: EnvoyConfig, runtime: Runtime
+    address: str, params: EnvoyFault, token: str, config: EnvoyConfig, runtime: Runtime
 ) -> TargetPlan:
-    """Return what the fault does to this Envoy, and what is there now."""
+    """Return what the fault does to this Envoy, and what was there before it."""
     chosen = select(config.points, params.route, params.block)
     wanted = overrides(params, chosen)
     return TargetPlan(
@@ -22,9 +22,34 @@ def target_plan(
         admin_layer=config.admin_layer,
         points=tuple(point.label for point in chosen),
         overrides=wanted,
-        was={key: runtime.admin.get(key) for key in wanted},
+        was=_before(address, token, wanted, runtime),
         meters=meters(params, chosen, config.points),
     )
+
+
+def _before(
+    address: str, token: str, wanted: Iterable[str], runtime: Runtime
+) -> dict[str, str | None]:
+    """Return what the admin layer held before the injection, which may be in place already.
+
+    Its sentinels tell then. Raises DriverError, final, where one of them is missing or cannot be
+    read: the value beside it may be our own.
+    """
+    said = {found.key: found.value for found in runtime.sentinels() if found.token == token}
+    now = {key: runtime.admin.get(key) for key in wanted}
+    if not said.keys() & now.keys():
+        return now
+    before: dict[str, str | None] = {}
+    for key, value in now.items():
+        record = said.get(key)
+        if record is None and (key in said or value is not None):
+            raise DriverError(
+                f"{address}: a fault is already injected under this token ({token}), and its "
+                f"sentinel does not tell what {key} was before.",
+                hint="Recover it first, then plan again.",
+            )
+        before[key] = record.was if record else None
+    return before
 
 
 def owned_targets(

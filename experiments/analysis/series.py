@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
@@ -15,6 +18,22 @@ Mask = npt.NDArray[np.bool_]
 
 _SAME_TIME_DIGITS = 3
 """Bin ends that agree to the millisecond are the same bin: ends are multiples of the step."""
+_DAMAGED = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and zipfile raise, beside ValueError, for bytes that are no npz or no longer one."""
 
 
 def _frozen(values: npt.ArrayLike) -> Floats:
@@ -78,9 +97,9 @@ class _Series:
                 read: Mapping[str, Floats] = {name: archive[name] for name in archive.files}
             step_s, window_s = (float(value) for value in read["timing"])
             arrays = {name: read[name] for name in cls.arrays}
-        except (KeyError, OSError, EOFError, AttributeError) as error:
+            return cls(**arrays, step_s=step_s, window_s=window_s)
+        except _DAMAGED as error:
             raise ValueError(f"not a stored {cls.__name__}: {error}") from error
-        return cls(**arrays, step_s=step_s, window_s=window_s)
 
     def since(self, start: float, *, most: int | None = None) -> Self:
         """Return the bins that end at ``start`` (unix seconds) or later, at most the newest."""
@@ -168,6 +187,20 @@ class HistogramSeries(_Series):
             counts=np.concatenate([earlier, later])[rows],
         )
 
+    def of_newest_buckets(self) -> Self:
+        """Return it in the buckets that its newest bin has; a bin that lacks one is missing.
+
+        A read across a change of the target's buckets knows the old and the new ones, and no bin
+        has them all.
+        """
+        known = np.flatnonzero(np.isfinite(self.counts).any(axis=1))
+        if not len(known):
+            return self
+        has = np.isfinite(self.counts[known[-1]])
+        if not has[-1]:
+            return self
+        return replace(self, bounds=self.bounds[has], counts=self.counts[:, has])
+
 
 @dataclass(frozen=True, eq=False)
 class ValueSeries(_Series):
@@ -197,6 +230,20 @@ class ValueSeries(_Series):
 
 
 Series = RatioSeries | HistogramSeries | ValueSeries
+
+
+def fits(earlier: Series, later: Series) -> bool:
+    """Return whether the two reads are of one kind, step and window, and in the same buckets.
+
+    Only then merging them loses nothing.
+    """
+    if type(earlier) is not type(later):
+        return False
+    if (earlier.step_s, earlier.window_s) != (later.step_s, later.window_s):
+        return False
+    if isinstance(earlier, HistogramSeries) and isinstance(later, HistogramSeries):
+        return np.array_equal(earlier.bounds, later.bounds)
+    return True
 
 
 def check_bounds(bounds: Floats) -> None:

@@ -16,6 +16,7 @@ from experiments.analysis.exact import Interval
 from experiments.analysis.judgement import Effect, Outcome, SliJudgement
 from experiments.analysis.recovery import Recovery
 
+_HOLDING: tuple[Outcome, ...] = ("as_expected", "better_than_predicted")
 State = Literal["none", "inside", "open", "beyond"]
 """Where an interval lies against a bound: none is declared, inside, across, or beyond it."""
 
@@ -50,7 +51,12 @@ def judge_sli(sli: SliEvidence, run: RunEvidence, seed: int = 0) -> SliJudgement
     else:
         comparison = _compare(sli, read, seed)
         outcome, sentence, broken, remarks = decide(sli, comparison)
-        notes = (*remarks, *comparison.notes, *_coarse(sli, read), *notes)
+        bucket = _too_coarse(sli, read)
+        if bucket is not None:
+            remarks = (*remarks, wording.coarse(sli, *bucket))
+            if outcome in _HOLDING:
+                outcome, sentence = "undecided", wording.too_coarse(sli, *bucket)
+        notes = (*remarks, *comparison.notes, *notes)
     return SliJudgement(
         name=sli.name,
         outcome=outcome,
@@ -189,23 +195,30 @@ def _remarks(sli: SliEvidence, comparison: Comparison, limit: State) -> tuple[st
     return tuple(remarks)
 
 
-def _coarse(sli: SliEvidence, read: gate.Read) -> tuple[str, ...]:
-    """Note a margin finer than the histogram: inside one bucket a quantile is interpolated."""
+def _too_coarse(sli: SliEvidence, read: gate.Read) -> tuple[float, float] | None:
+    """Return the bucket that is too wide to tell whether the quantile is inside the margin.
+
+    A quantile may lie anywhere in its bucket: where in it is interpolated, not measured. None
+    where the buckets are finer than the margin, or far enough apart to decide by themselves.
+    """
     measure = read.measure
     if not isinstance(measure, QuantileOfSums) or sli.expect == "may_degrade":
-        return ()
+        return None
+    absolute, relative = sli.margin_absolute, sli.margin_relative
+    if absolute is None and relative is None:
+        return None
+    # Of two margins the larger applies.
+    margin = max(absolute or 0.0, (relative or 0.0) * read.value("baseline"))
     before = measure.bucket(read.samples["baseline"].sums)
     after = measure.bucket(read.samples["fault"].sums)
-    margins = [0.0 if sli.margin_absolute is None else sli.margin_absolute]
-    margins.append((sli.margin_relative or 0.0) * read.value("baseline"))
-    if before != after or math.isinf(after[1]) or not 0 < max(margins) < after[1] - after[0]:
-        return ()
-    low, high = (wording.amount(end, sli.unit) for end in after)
-    note = (
-        f"both phases lie in the bucket {low} to {high}, which is wider than the margin:"
-        " finer buckets would tell more"
-    )
-    return (note,)
+    if math.isinf(after[1]):
+        return None  # The comparison knows of it: its interval has no upper end.
+    first, second = (before, after) if sli.worse_sign > 0 else (after, before)
+    worse = Interval(second[0] - first[1], second[1] - first[0])
+    widest = max(before, after, key=lambda bucket: bucket[1] - bucket[0])
+    if worse.high <= margin or worse.low >= margin or widest[1] - widest[0] <= margin:
+        return None
+    return widest
 
 
 def _effect(comparison: Comparison) -> Effect:

@@ -148,6 +148,20 @@ def open_question(sli: SliEvidence, comparison: Comparison, about_limit: bool) -
     return f"{moved(sli, comparison)}; the data leave open {question}."
 
 
+def coarse(sli: SliEvidence, low: float, high: float) -> str:
+    """Say that a bucket is wider than the margin."""
+    ends = f"{amount(low, sli.unit)} to {amount(high, sli.unit)}"
+    return f"its quantile lies in the bucket {ends}, which is wider than the margin"
+
+
+def too_coarse(sli: SliEvidence, low: float, high: float) -> str:
+    """Say that the histogram cannot tell what was asked, and what would."""
+    return (
+        f"{sli.name} cannot be judged: {coarse(sli, low, high)} of {margin(sli)};"
+        " finer buckets or a wider margin would tell."
+    )
+
+
 def listed(names: list[str]) -> str:
     """Join names as a person would: “a”, “a and b”, “a, b and c”."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -176,7 +177,11 @@ def _number(quantity: Quantity, unit: str) -> float:
     return float(quantity)
 
 
-def key_of(measure: Measure, *, connection_id: int, step_s: float) -> str:
-    """Return under which key the newest bins of a measure are shared by all who watch it."""
-    said = f"{connection_id}:{step_s:g}:{measure.model_dump_json()}"
+def key_of(measure: Measure, *, connection_id: int, edited_at: datetime, step_s: float) -> str:
+    """Return under which key the newest bins of a measure are shared by all who watch it.
+
+    ``edited_at`` is when the connection was last changed: bins read from the server that it named
+    before belong to another key.
+    """
+    said = f"{connection_id}:{edited_at.isoformat()}:{step_s:g}:{measure.model_dump_json()}"
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()

@@ -184,7 +184,7 @@ def parse(
         spec = Experiment.model_validate(resolved, context={"faults": faults})
     except ValidationError as error:
         # A reference to nothing is one error, not also a value of the wrong type.
-        open_places = {found.path for found in unknown}
+        open_places = {found.path for found in (*unknown, *unfollowed)}
         told_of = from_pydantic(error, hint=lambda path: _hint(path, resolved, faults))
         typed = [SpecError(_tidy(found.path), found.message) for found in told_of]
         errors += [found for found in typed if found.path not in open_places]

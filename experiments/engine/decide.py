@@ -27,6 +27,9 @@ from experiments.engine.steps import Ask, Begin, Finish, Move, Open, Recover, St
 HEARTBEAT_S = 600.0
 """How often a run is looked at when nothing is due: whatever happens in it makes it due."""
 
+GATE_HOLDS_S = 60.0
+"""For how long the look before the first fault counts: whoever injects later does not know."""
+
 WANTED = frozenset({InjectionPhase.PLANNED, InjectionPhase.INTENT, InjectionPhase.ACTIVE})
 """Phases of an injection that nobody has begun to remove."""
 
@@ -35,7 +38,7 @@ def decide(run: RunSnapshot, now: datetime) -> tuple[Step, ...]:
     """Return what is due now; empty when nothing is."""
     if run.status in TERMINAL:
         return ()
-    stop = run.stop or watching.stop(run, now) or _failure(run)
+    stop = run.stop or run.halt or watching.stop(run, now) or _failure(run)
     if stop is not None and run.stop is None and run.status not in BEFORE_FAULTS:
         return (Stop(stop),)
     steps: list[Step] = [*_wakes(run, now)]
@@ -75,9 +78,13 @@ def _baseline(run: RunSnapshot, now: datetime, stop: StopOrder | None) -> list[S
         return [Ask("gate")]
     if call.finished_at is None:
         return []
-    if not call.is_ok:
+    refusal = "" if call.is_ok else call.reason
+    waited_s = (now - call.finished_at).total_seconds()
+    if waited_s > GATE_HOLDS_S:
+        refusal = f"the look before the first fault is {waited_s:.0f} s old: start again"
+    if refusal:
         cancelled = [Recover(name, "the run is refused") for name in run.injections]
-        return [*cancelled, Move(Status.REFUSED, call.reason)]
+        return [*cancelled, Move(Status.REFUSED, refusal)]
     return [Move(Status.INJECTING, call.reason)]
 
 
@@ -216,8 +223,11 @@ def _failure(run: RunSnapshot) -> StopOrder | None:
         if injection.is_final_failure and injection.phase is InjectionPhase.INTENT:
             reason = f"{action.name} could not be injected: {injection.last_error}"
             return StopOrder(EndedBy.BACKEND, "engine", reason)
-        is_lost = injection.observed_phase in ("gone", "partly", "failed")
-        if injection.phase is InjectionPhase.ACTIVE and is_lost and action.on_drift == "stop":
+        if (
+            injection.phase is InjectionPhase.ACTIVE
+            and injection.is_lost
+            and action.on_drift == "stop"
+        ):
             reason = f"{action.name} was lost on its backend ({injection.observed_phase})"
             return StopOrder(EndedBy.BACKEND, "engine", reason)
     return None

@@ -42,6 +42,8 @@ class InjectionState:
     is_final_failure: bool = False
     recover_by: datetime | None = None
     recovered_at: datetime | None = None
+    is_lost: bool = False
+    """It was seen missing while it was to be there, and was not put back."""
     observed_phase: str = ""
     last_error: str = ""
 
@@ -96,6 +98,8 @@ class RunSnapshot:
     status_since: datetime
     injecting_at: datetime | None = None
     stop: StopOrder | None = None
+    halt: StopOrder | None = None
+    """A halt holds here, and the run was not stopped by it yet."""
     actions: Mapping[str, ActionState] = field(default_factory=dict)
     injections: Mapping[str, InjectionState] = field(default_factory=dict)
     calls: Mapping[str, CallState] = field(default_factory=dict)

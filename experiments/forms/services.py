@@ -32,6 +32,10 @@ MEASURES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """The ways to measure, with what pages call each and the inputs that it has."""
 _CODE = {"class": "cw-code", "spellcheck": "false", "autocomplete": "off"}
+_PRESETS = [
+    ("", "none"),
+    *((each.name, f"{each.title} · {each.name}") for each in PRESETS.values()),
+]
 _NAME_HELP = "Small letters, digits, - and _."
 
 
@@ -44,6 +48,13 @@ class _Text(forms.CharField):
         widget = forms.Textarea(attrs={**attrs, "rows": str(lines)}) if lines else None
         kwargs.setdefault("required", False)
         super().__init__(widget=widget or forms.TextInput(attrs=attrs), **kwargs)
+
+    def validate(self, value: Any) -> None:
+        """Judge nothing."""
+
+
+class _Choice(forms.ChoiceField):
+    """A choice that always has a value on the page."""
 
     def validate(self, value: Any) -> None:
         """Judge nothing."""
@@ -138,20 +149,13 @@ class SliForm(_Row):
     histogram = _Text(example="request_duration_seconds_bucket", is_code=True)
     q = _Text(label="Quantile", example="0.95")
     value = _Text(label="PromQL", example="sum(queue_length)", is_code=True, lines=2)
-    preset = forms.ChoiceField(
-        required=False,
-        choices=[
-            ("", "none"),
-            *((each.name, f"{each.title} · {each.name}") for each in PRESETS.values()),
-        ],
-    )
+    preset = _Choice(required=False, choices=_PRESETS)
     with_ = _Text(label="Its fields", help_text="One a line: field: value.", is_code=True, lines=2)
     limit_max = _Text(label="Limit: at most", example="500ms or 1%")
     limit_min = _Text(label="Limit: at least")
     margin = _Text(help_text="How much worse is still the same.", example="20%")
-    margin_of = forms.ChoiceField(
+    margin_of = _Choice(
         label="The margin counts",
-        required=False,
         choices=(
             ("relative", "relative: of the baseline"),
             ("absolute", "absolute: in the SLI's unit"),
@@ -159,13 +163,19 @@ class SliForm(_Row):
     )
     source = _Text(help_text="Alias of a Prometheus of the environment.", example="metrics")
     unit = _Text(help_text="s, ms, %, or any word.")
-    direction = forms.ChoiceField(
-        required=False,
+    direction = _Choice(
         choices=(
             ("lower_is_better", "lower is better"),
             ("higher_is_better", "higher is better"),
         ),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field, given = self.fields["preset"], self["preset"].value()
+        if isinstance(field, forms.ChoiceField) and given and not field.valid_value(given):
+            # One that this ChaosWeb does not know stays to be seen.
+            field.choices = [*_PRESETS, (given, given)]
 
     @property
     def judged(self) -> Sequence[str]:

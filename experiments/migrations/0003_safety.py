@@ -297,4 +297,7 @@ class Migration(migrations.Migration):
                 name="run_blind",
             ),
         ),
+        migrations.AddField(
+            model_name="injection", name="lost_s", field=models.FloatField(default=0.0)
+        ),
     ]

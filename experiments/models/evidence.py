@@ -44,6 +44,8 @@ class Injection(models.Model):
     recover_by = models.DateTimeField(null=True)
     lost_at = models.DateTimeField(null=True)
     """When it was first seen missing while it was to be there, and was not put back."""
+    lost_s = models.FloatField(default=0.0)
+    """For how long it was missing before it was put back, in all."""
     recovering_at = models.DateTimeField(null=True)
     gone_at = models.DateTimeField(null=True)
     settle_reads = models.PositiveIntegerField(default=0)

@@ -25,12 +25,14 @@ from drivers.protocol import (
 from experiments import backends
 from experiments.domain.states import MAY_EXIST, InjectionPhase
 from experiments.models import Injection
-from experiments.services import clock, closing, conducting, held, observing, removing, transitions
+from experiments.services import clock, closing, conducting, held, removing, transitions
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 8.0
 """A driver bounds its calls at 5 s: whoever is silent for longer is gone, or will find out late."""
+MOST_WAIT_S = 60.0
+"""For how long an intent may wait for its carrier: the system was healthy when it was made."""
 _FIRST_LOOK_S = 2.0
 _MAX_INJECT_FAILURES = 5
 _PHASE = InjectionPhase
@@ -43,10 +45,9 @@ def carry(*, injection_id: int) -> None:
         return
     injection, attempt = claimed
     try:
-        if _is_over(injection):
-            # Whether it was ever in effect is not known: it is not put there after its time.
-            told = injection.last_error or "no answer came"
-            _inject_failed(injection, attempt, DriverError(f"{told}; by now its time is over."))
+        too_late = _too_late(injection)
+        if too_late:
+            _inject_failed(injection, attempt, DriverError(too_late))
         elif injection.phase == _PHASE.INTENT:
             _inject(injection, attempt)
         elif injection.phase == _PHASE.ACTIVE:
@@ -74,12 +75,17 @@ def _claim(injection_id: int) -> tuple[Injection, int] | None:
     )
     if row is None:
         return None
-    # An inject whose carrier was lost may have been sent, and has failed.
-    is_lost = row.phase == _PHASE.INTENT and row.attempt_deadline is not None
-    row.is_unanswered |= is_lost and row.plan is not None
+    # A carrier that was lost has failed; what it was to inject may have been sent.
+    is_lost = row.phase != _PHASE.ACTIVE and row.attempt_deadline is not None
+    row.is_unanswered |= is_lost and row.phase == _PHASE.INTENT and row.plan is not None
     row.failures += is_lost
+    # A plan that was committed since is not ours to make again: it would read our own fault.
     claimed = Injection.objects.filter(
-        free, pk=injection_id, phase=row.phase, attempt=row.attempt
+        free,
+        pk=injection_id,
+        phase=row.phase,
+        attempt=row.attempt,
+        plan__isnull=row.plan is None,
     ).update(
         attempt=F("attempt") + 1,
         attempt_deadline=now + timedelta(seconds=LEASE_S),
@@ -89,12 +95,20 @@ def _claim(injection_id: int) -> tuple[Injection, int] | None:
     return (row, row.attempt + 1) if claimed == 1 else None
 
 
-def _is_over(injection: Injection) -> bool:
-    """Return whether an inject that nobody answered would be repeated after its planned end."""
-    if injection.phase != _PHASE.INTENT or not injection.is_unanswered:
-        return False
-    began = injection.intent_at
-    return began is not None and clock.now() >= began + timedelta(seconds=injection.duration_s)
+def _too_late(injection: Injection) -> str:
+    """Return why the fault is not injected any more; empty while it may be.
+
+    One that nobody answered is not repeated after its planned end: whether it was ever in effect
+    is not known. One that was never sent waits for no longer than the look before it counts.
+    """
+    if injection.phase != _PHASE.INTENT or injection.intent_at is None:
+        return ""
+    waited_s = (clock.now() - injection.intent_at).total_seconds()
+    if injection.is_unanswered and waited_s >= injection.duration_s:
+        return f"{injection.last_error or 'no answer came'}; by now its time is over."
+    if injection.plan is None and waited_s >= MOST_WAIT_S:
+        return f"nobody was there to inject it for {waited_s:.0f} s: start again."
+    return ""
 
 
 def _request(injection: Injection) -> FaultRequest:
@@ -221,10 +235,18 @@ def _observe(injection: Injection, attempt: int) -> None:
     try:
         driver = backends.driver(injection.connection)
         seen = driver.observe(held.plan_of(injection), held.handle_of(injection))
-        if seen.phase in ("gone", "partly") and injection.on_drift == "reinject":
+        if seen.is_lost and injection.on_drift == "reinject":
+            now = clock.now()
+            injection.lost_at = injection.lost_at or now
+            held.mine(injection, attempt).update(
+                **held.observed(seen, now), lost_at=injection.lost_at
+            )
             if not _reinject(injection, attempt, driver):
                 return
             seen = driver.observe(held.plan_of(injection), held.handle_of(injection))
+            if not seen.is_lost:
+                injection.lost_s += (clock.now() - injection.lost_at).total_seconds()
+                injection.lost_at = None
     except DriverError as error:
         _not_observed(injection, attempt, str(error))
         return
@@ -232,27 +254,23 @@ def _observe(injection: Injection, attempt: int) -> None:
     kept = held.mine(injection, attempt).update(
         **held.observed(seen, now),
         evidence=held.evidence(injection, seen),
-        lost_at=_lost_at(injection, seen, now),
-        due_at=now + timedelta(seconds=observing.every_s(injection)),
+        lost_at=injection.lost_at or (now if seen.is_lost else None),
+        lost_s=injection.lost_s,
+        due_at=now + timedelta(seconds=held.every_s(injection)),
         woken_at=None,
         attempt_deadline=None,
         last_error="",
     )
     if kept:
         transitions.touch(run_id=injection.run_id)
-        if seen.phase not in ("active", "pending"):
+        if seen.is_lost:
             transitions.make_due(run_id=injection.run_id, now=now)
-
-
-def _lost_at(injection: Injection, seen: Observation, now: datetime) -> datetime | None:
-    is_lost = seen.phase in ("gone", "partly", "failed")
-    return injection.lost_at or (now if is_lost else None)
 
 
 def _not_observed(injection: Injection, attempt: int, error: str) -> None:
     held.mine(injection, attempt).update(
         last_error=error,
-        due_at=clock.now() + timedelta(seconds=observing.every_s(injection)),
+        due_at=clock.now() + timedelta(seconds=held.every_s(injection)),
         woken_at=None,
         attempt_deadline=None,
     )

@@ -14,7 +14,6 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 
 from experiments import queue
-from experiments.domain.errors import InvalidDocumentError
 from experiments.domain.method import Checkpoint, FaultAction, Wait
 from experiments.domain.rules import NO_DATA
 from experiments.domain.states import MAY_EXIST, TERMINAL, EndedBy, InjectionPhase, Status
@@ -162,12 +161,13 @@ def _apply(run: Run, step: steps.Step, now: datetime) -> None:
 def _keep_measured(run: Run, now: datetime) -> None:
     """Keep what was measured of a run that is never judged. The move itself matters more."""
     try:
-        document = snapshots.spec_of(run)
-        measured = shared.of_run(run, document)
-    except (InvalidDocumentError, KeyError) as error:
-        log.warning("run %s: what was measured is not kept: %s", run.pk, error)
-        return
-    shared.keep(run, document, measured, now=now)
+        with transaction.atomic():
+            document = snapshots.spec_of(run)
+            shared.keep(run, document, shared.of_run(run, document), now=now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("run %s: what was measured is not kept", run.pk)
 
 
 def _wake_call(run: Run, kind: str, now: datetime) -> None:

@@ -24,11 +24,12 @@ def read(raw: Any) -> Description:
     return found
 
 
-def save(*, raw: Any, user: User, service: Service | None = None) -> Service:
+def save(*, raw: Any, user: User, service: Service | None = None, seen: str = "") -> Service:
     """Store the description as a new service, or as what one is from now on.
 
-    Versions keep their copies of its SLIs. Raises InvalidDocumentError with every error,
-    PermissionDenied.
+    Versions keep their copies of its SLIs. ``seen`` is the ``stamp`` of what the person began with:
+    what somebody else has saved since is not written over. Raises InvalidDocumentError with every
+    error, PermissionDenied.
     """
     people.require(user, "author_experiment", "describe services")
     found = read(raw)
@@ -40,9 +41,17 @@ def save(*, raw: Any, user: User, service: Service | None = None) -> Service:
             raise InvalidDocumentError([SpecError(("name",), told)])
         else:
             row = Service.objects.select_for_update().get(pk=service.pk)
+            if seen and seen != stamp(row):
+                told = f"somebody else saved {row} meanwhile; save again to have yours instead"
+                raise InvalidDocumentError([SpecError((), told)])
         fill(row, found)
         row.save()
     return row
+
+
+def stamp(service: Service) -> str:
+    """Return what tells one saved state of a service from another."""
+    return service.updated_at.isoformat()
 
 
 def fill(row: Service, found: Description) -> None:

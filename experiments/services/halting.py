@@ -91,6 +91,15 @@ def _commit(environment: Environment | None, actor: str, reason: str) -> tuple[H
     raise RuntimeError(f"{scope or 'everything'} could neither be halted nor found halted")
 
 
+def enforce() -> int:
+    """Stop every live run that an active halt has missed. Return how many."""
+    missed: list[int] = []
+    for row in Halt.objects.filter(lifted_at__isnull=True).select_related("environment"):
+        missed += order_stops(row)[0]
+    _advance(missed)
+    return len(missed)
+
+
 def order_stops(row: Halt) -> tuple[list[int], dict[int, str]]:
     """Commit a stop for every live run in the halt's scope; none of them keeps the others waiting.
 

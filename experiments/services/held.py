@@ -9,6 +9,9 @@ from drivers.protocol import Handle, Observation, Plan
 from experiments.models import Injection
 from experiments.services import transitions
 
+_LEAST_EVERY_S = 2.0
+_MOST_EVERY_S = 30.0
+_LOOKS_PER_FAULT = 60
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 
 
@@ -37,6 +40,12 @@ def evidence(injection: Injection, seen: Observation) -> Any:
     if seen.phase in ("active", "partly"):
         return seen.model_dump(mode="json")
     return injection.evidence
+
+
+def every_s(injection: Injection) -> float:
+    """Return how often, in seconds, the fault is observed: about sixty times, every 2 to 30 s."""
+    wanted = injection.duration_s / _LOOKS_PER_FAULT
+    return min(_MOST_EVERY_S, max(_LEAST_EVERY_S, wanted))
 
 
 def backoff(failures: int) -> timedelta:

@@ -21,6 +21,7 @@ from experiments.analysis.evidence import (
     RunEvidence,
     Totals,
 )
+from experiments.analysis.series import fits
 from experiments.domain.spec import Experiment
 from experiments.engine.snapshot import Pace
 from experiments.models import Injection, Run
@@ -28,6 +29,8 @@ from experiments.services import measuring, probing, shared, snapshots
 from experiments.services.outcomes import Outcome
 
 _LEAD_STEPS = 5
+_MOST_LOST = 0.2
+"""A fault that was missing for a larger part of its time, and was put back, was not there."""
 SETTLE_STEPS = 2
 """Bins dropped right after each inject and recover: two widths of the window (verdict.md, 0)."""
 
@@ -105,9 +108,10 @@ def _judge(run: Run, problem: str) -> Outcome:
         start = min(phase.start for phase in phases) - _LEAD_STEPS * pace.step_s
         end = max(phase.end for phase in phases)
         found = measuring.read_series(sli, source, start=start, end=end, step_s=pace.step_s)
-        # What was read while the run went on is kept where the source has forgotten it.
+        # What was read while the run went on fills only what the source has forgotten since, and
+        # only in the same buckets: coarser ones would hide a change.
         series: Any = found.series
-        if series is not None and earlier is not None:
+        if series is not None and earlier is not None and fits(earlier, series):
             series = cast(Any, earlier).merge(series)
         measured[sli.name] = measuring.Measured(series or earlier, found.problem)
         # Counters at the edges of overlapping phases would count their common part twice.
@@ -173,7 +177,9 @@ def _fault(row: Injection, settle_s: float) -> FaultEvidence:
 
 
 def _doubt(row: Injection, settle_s: float) -> str:
-    if row.lost_at is not None and row.on_drift != "reinject":
+    if row.lost_s > _MOST_LOST * row.duration_s:
+        return f"it was missing on its backend for {row.lost_s:.0f} s before it was injected again"
+    if row.lost_at is not None:
         return f"it was missing on its backend from {row.lost_at:%H:%M:%S} on"
     end = row.recovering_at or row.recovered_at
     if row.injected_at and end and 0 < (end - row.injected_at).total_seconds() <= settle_s:

@@ -19,34 +19,27 @@ from drivers.protocol import DriverError, Observation
 from experiments import backends, queue
 from experiments.domain.states import InjectionPhase
 from experiments.models import Injection
-from experiments.services import clock, held, locking, transitions
+from experiments.services import carrying, clock, held, locking, transitions
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 12.0
 REWAKE_S = 2.0
 _ROUND_S = 6.0
-_LEAST_EVERY_S = 2.0
-_MOST_EVERY_S = 30.0
-_LOOKS_PER_FAULT = 60
 _ACTIVE = InjectionPhase.ACTIVE.value
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
+    """What one look found; ``error`` says why it found nothing."""
+
     row: Injection
     observation: Observation | None
     error: str = ""
 
     @property
-    def is_well(self) -> bool:
-        return self.observation is not None and self.observation.phase in ("active", "pending")
-
-
-def every_s(injection: Injection) -> float:
-    """Return how often, in seconds, the fault is observed: about sixty times, every 2 to 30 s."""
-    wanted = injection.duration_s / _LOOKS_PER_FAULT
-    return min(_MOST_EVERY_S, max(_LEAST_EVERY_S, wanted))
+    def needs_carry(self) -> bool:
+        return self.observation is not None and self.observation.is_lost
 
 
 def due(
@@ -100,6 +93,10 @@ def observe(*, injection_ids: Iterable[int]) -> int:
         Injection.objects.filter(
             pk__in=[row.pk for row in rows], phase=_ACTIVE, attempt_deadline=lease
         ).update(attempt_deadline=None, due_at=clock.now())
+    for each in seen:
+        # With or without a queue; those left are due, and come in their turn.
+        if each.needs_carry and time.monotonic() < ends_at:
+            carrying.carry(injection_id=each.row.pk)
     return len(rows)
 
 
@@ -123,7 +120,11 @@ def _observe(row: Injection, silent: dict[int, str]) -> _Seen:
         return _Seen(row, None, silent[row.connection_id])
     try:
         driver = backends.driver(row.connection)
-        return _Seen(row, driver.observe(held.plan_of(row), held.handle_of(row)))
+        seen = driver.observe(held.plan_of(row), held.handle_of(row))
+        if seen.is_unknown:
+            silent[row.connection_id] = seen.message or "None of its targets answers."
+            return _Seen(row, None, silent[row.connection_id])
+        return _Seen(row, seen)
     except DriverError as error:
         if error.retryable:
             silent[row.connection_id] = str(error)
@@ -140,15 +141,16 @@ def _commit(seen: list[_Seen], lease: datetime) -> None:
         now = clock.now()
         for each in seen:
             row = each.row
-            if each.observation is not None and not each.is_well:
-                _hand_over(row, lease, now)
+            if each.needs_carry:
+                moved.add(row.run_id)
+                _hand_over(each, lease, now)
                 continue
             changes = _changes(each, now)
             if not changes:
-                same.setdefault(every_s(row), []).append(row.pk)
+                same.setdefault(held.every_s(row), []).append(row.pk)
                 continue
             moved.add(row.run_id)
-            due_at = now + timedelta(seconds=every_s(row))
+            due_at = now + timedelta(seconds=held.every_s(row))
             _held([row.pk], lease).update(**changes, due_at=due_at, attempt_deadline=None)
         for wait_s, pks in same.items():
             _held(pks, lease).update(
@@ -172,8 +174,17 @@ def _changes(each: _Seen, now: datetime) -> dict[str, Any]:
     return {**found, "evidence": held.evidence(row, each.observation), "last_error": ""}
 
 
-def _hand_over(row: Injection, lease: datetime, now: datetime) -> None:
-    """Have a fault that is lost or failed looked at by a carry, which reacts to drift."""
-    freed = _held([row.pk], lease).update(attempt_deadline=None, due_at=now, woken_at=now)
-    if freed:
-        queue.wake("carry", row.pk)
+def _hand_over(each: _Seen, lease: datetime, now: datetime) -> None:
+    """Note that the fault is lost; its run decides, and a carry injects it again if it may."""
+    row = each.row
+    assert each.observation is not None  # noqa: S101 — it was seen to be lost
+    noted = _held([row.pk], lease).update(
+        **held.observed(each.observation, now),
+        lost_at=row.lost_at or now,
+        attempt_deadline=None,
+        due_at=now,
+        woken_at=None,
+    )
+    if noted:
+        transitions.make_due(run_id=row.run_id, now=now)
+        queue.wake("tick", row.run_id)

@@ -105,7 +105,8 @@ def load(run: Run) -> RunSnapshot:
         spec=document,
         status_since=run.status_since,
         injecting_at=run.injecting_at,
-        stop=_stop(run) if run.stop_requested_at else _halted(run),
+        stop=_stop(run) if run.stop_requested_at else None,
+        halt=None if run.stop_requested_at else _halted(run),
         actions={
             record.name: ActionState(record.started_at, record.finished_at)
             for record in run.actions.all()
@@ -136,8 +137,8 @@ def _stop(run: Run) -> StopOrder:
 
 
 def _halted(run: Run) -> StopOrder | None:
-    """Return the order of a halt that was committed while the run was being requested."""
-    if run.status not in BEFORE_FAULTS:
+    """Return the order of a halt that missed the run: while it was requested, or was held."""
+    if run.status not in BEFORE_FAULTS | {Status.INJECTING}:
         return None
     halt = halting.active(run.environment)
     return StopOrder(EndedBy.HALT, halt.actor, halting.stop_reason(halt)) if halt else None
@@ -154,6 +155,7 @@ def _injection(row: Any) -> InjectionState:
         is_final_failure=row.is_final_failure,
         recover_by=row.recover_by,
         recovered_at=row.recovered_at,
+        is_lost=row.lost_at is not None,
         observed_phase=(row.observation or {}).get("phase", ""),
         last_error=row.last_error,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.core import signing
+from django.utils.crypto import constant_time_compare
 
 from experiments.domain.states import EndedBy
 from experiments.models import Environment, Run, StopLink, User
@@ -77,7 +78,12 @@ def revoke(*, link: StopLink, user: User) -> bool:
 
 def token_of(link: StopLink) -> str:
     """Return the signed part of the link's address."""
-    return signing.Signer(sep=_SEPARATOR, salt=_SALT).sign(str(link.pk))
+    return signing.Signer(sep=_SEPARATOR, salt=_SALT).sign(_signed(link))
+
+
+def _signed(link: StopLink) -> str:
+    """Return what is signed: an id may be given again after a restored backup, a moment is not."""
+    return f"{link.pk}-{int(link.created_at.timestamp() * 1000)}"
 
 
 def read(token: str) -> StopLink:
@@ -89,13 +95,14 @@ def read(token: str) -> StopLink:
         found = signing.Signer(sep=_SEPARATOR, salt=_SALT).unsign(token)
     except signing.BadSignature as error:
         raise BrokenLinkError("the signature does not fit") from error
-    if not (found.isascii() and found.isdigit() and len(found) <= _ID_LENGTH):
+    number, _, _ = found.partition("-")
+    if not (number.isascii() and number.isdigit() and len(number) <= _ID_LENGTH):
         raise BrokenLinkError("no id was signed")
     rows = StopLink.objects.select_related(
         "environment", "created_by", "run__environment", "run__version__experiment"
     )
-    link = rows.filter(pk=int(found)).first()
-    if link is None:
+    link = rows.filter(pk=int(number)).first()
+    if link is None or not constant_time_compare(_signed(link), found):
         raise BrokenLinkError("the link is gone")
     return link
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
-from functools import cache
 from typing import Any, cast
 
 from django.contrib import messages
@@ -15,7 +12,7 @@ from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments.domain import presets, spec, text
+from experiments.domain import text, uses
 from experiments.domain.differences import differences
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.forms import drafts, mapping, written
@@ -26,6 +23,7 @@ from experiments.forms.written import Written
 from experiments.models import Environment, Experiment, ExperimentVersion, User
 from experiments.selectors import authoring as plans
 from experiments.services import authoring, library, people, previewing
+from experiments.views import completion
 from experiments.views.versions import compared
 
 _MOST_FIELDS = 4000
@@ -101,7 +99,7 @@ def _edit(request: HttpRequest, experiment: Experiment | None) -> HttpResponse:
     fields, action = _copied(request), request.POST.get("do", "save")
     verb, _, knowing = action.partition(":")
     if verb == "save":
-        if knowing:  # saved in spite of this version, which the author has seen
+        if knowing.isdecimal():  # saved in spite of this version, which the author has seen
             fields["based_on"] = knowing
         return _saved(request, fields, experiment, newest)
     catalogue = previewing.catalogue()
@@ -229,12 +227,14 @@ def _conflict(
 ) -> HttpResponse:
     """Show what somebody else saved meanwhile beside what was to be saved; nothing is stored."""
     began = plans.version(theirs.experiment, _number(fields) or 0)
+    first, now = (uses.bare(each.document) if each else {} for each in (began, theirs))
+    mine = uses.bare(state.document)
     context = {
         "experiment": theirs.experiment,
         "theirs": theirs,
         "began": began,
-        "their_changes": differences(began.document, theirs.document) if began else [],
-        "my_changes": differences(began.document, state.document) if began else [],
+        "their_changes": differences(first, now) if began else [],
+        "my_changes": differences(first, mine) if began else [],
         "mine": state.text,
         "view": state.view,
         "based_on": _number(fields) or 0,
@@ -243,7 +243,7 @@ def _conflict(
         "draft_key": _draft_key(request, theirs.experiment),
         "old_label": f"version {theirs.number}, theirs",
         "new_label": "yours",
-        **compared(theirs.text, state.text, theirs.document, state.document),
+        **compared(theirs.text, state.text, now, mine),
     }
     return render(request, "experiments/conflict.html", context, status=409)
 
@@ -298,9 +298,9 @@ def _whole(
         "newest": newest,
         "environments": environments,
         "aliases": plans.aliases(),
-        "words_json": json.dumps({"aliases": _bound(environments), "presets": _presets()}),
+        "words_json": json.dumps(completion.words(environments)),
         "draft_key": _draft_key(request, experiment),
-        "schema_version": _schema_version(),
+        "schema_version": completion.schema_version(),
     }
 
 
@@ -329,43 +329,6 @@ def _copied(request: HttpRequest) -> Fields:
     if sum(len(texts) for _, texts in request.POST.lists()) > _MOST_FIELDS:
         raise Http404
     return MultiValueDict({name: list(texts) for name, texts in request.POST.lists()})
-
-
-def _bound(environments: list[Environment]) -> dict[str, dict[str, str]]:
-    """Return the aliases of each environment with the kind of their connection."""
-    return {
-        each.name: {alias.name: alias.connection.kind for alias in each.aliases.all()}
-        for each in environments
-    }
-
-
-@cache
-def _presets() -> Mapping[str, Any]:
-    """Return the ready-made SLIs and their fields, as the completion tells them."""
-    return {
-        preset.name: {
-            "title": preset.title,
-            "description": preset.description,
-            "fields": {
-                field.name: {
-                    "title": field.title,
-                    "description": field.description,
-                    "default": field.default,
-                    "required": field.required,
-                    "choices": list(field.choices),
-                }
-                for field in preset.fields
-            },
-        }
-        for preset in presets.PRESETS.values()
-    }
-
-
-@cache
-def _schema_version() -> str:
-    """Return what changes with the published schema, so that browsers may keep it."""
-    made = json.dumps(spec.json_schema(previewing.catalogue()), sort_keys=True)
-    return hashlib.sha256(made.encode()).hexdigest()[:12]
 
 
 def _person(request: HttpRequest) -> User:

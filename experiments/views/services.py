@@ -44,7 +44,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
         {
             "name": name,
             "service": service,
-            "slis": services.slis(service, describing.slis_of(service)) if service else [],
+            **_slis(service),
             "homes": services.homes(service),
             "live": services.live_faults(name, faults.known()),
             "coverage": services.coverage(name, faults.families(), faults.known()),
@@ -89,6 +89,16 @@ def upload(request: HttpRequest) -> HttpResponse:
     return render(request, "services/import.html", context, status=status)
 
 
+def _slis(service: Service | None) -> dict[str, Any]:
+    """Return the service's SLIs, or why they cannot be read: a later ChaosWeb may know less."""
+    if service is None:
+        return {"slis": []}
+    try:
+        return {"slis": services.slis(service, describing.slis_of(service))}
+    except InvalidDocumentError as error:
+        return {"slis": [], "broken": [str(each) for each in error.errors]}
+
+
 def _edit(request: HttpRequest, service: Service | None) -> HttpResponse:
     people.require(_person(request), "author_experiment", "describe services")
     environments = list(Environment.objects.all())
@@ -113,12 +123,21 @@ def _edit(request: HttpRequest, service: Service | None) -> HttpResponse:
         "services/edit.html",
         {
             "service": service,
+            "seen": _seen(request, service, editor),
             "editor": editor,
             "places": [(each, editor.places[each.name]) for each in environments],
             "opened": opened,
         },
         status=status,
     )
+
+
+def _seen(request: HttpRequest, service: Service | None, editor: ServiceEditor) -> str:
+    """Return what the person has seen of the service: its state as of now once told of it."""
+    if service is None:
+        return ""
+    began = request.POST.get("seen", "")
+    return began if began and not editor.errors else describing.stamp(service)
 
 
 def _saved(request: HttpRequest, editor: ServiceEditor, service: Service | None) -> Service | None:
@@ -129,7 +148,8 @@ def _saved(request: HttpRequest, editor: ServiceEditor, service: Service | None)
         raw["name"] = service.name
     try:
         if is_readable:
-            return describing.save(raw=raw, user=_person(request), service=service)
+            seen = request.POST.get("seen", "")
+            return describing.save(raw=raw, user=_person(request), service=service, seen=seen)
         describing.read(raw)
     except InvalidDocumentError as error:
         editor.place(error.errors)

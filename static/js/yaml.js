@@ -193,7 +193,7 @@
       CM.lineNumbers(), CM.foldGutter(), CM.lintGutter(), CM.history(), CM.drawSelection(),
       CM.highlightActiveLine(), CM.highlightActiveLineGutter(), CM.highlightSpecialChars(), CM.highlightSelectionMatches(),
       CM.bracketMatching(), CM.closeBrackets(), CM.indentOnInput(), CM.indentUnit.of("  "), EditorState.tabSize.of(2),
-      CM.autocompletion({ override: [complete], icons: false }), hover,
+      CM.tooltips({ parent: document.body }), CM.autocompletion({ override: [complete], icons: false }), hover,
       keymap.of([
         ...CM.closeBracketsKeymap, ...CM.defaultKeymap, ...CM.searchKeymap, ...CM.historyKeymap, ...CM.foldKeymap,
         ...CM.completionKeymap, ...CM.lintKeymap, { key: "Tab", run: indentMore, shift: indentLess },

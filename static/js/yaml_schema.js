@@ -12,6 +12,7 @@ window.ChaosSchema = (() => {
   "use strict";
   const { nodeAt } = window.ChaosYaml;
 
+  const KEPT = "copied"; // what a version keeps beside `use`; nobody writes it
   // Mappings that people write short; the schema knows the long way only.
   const SHORT = { baseline: ["3m", "{last: 30m}"], breaches: ["3 of 5", "1", "5 of 10"] };
 
@@ -115,7 +116,8 @@ window.ChaosSchema = (() => {
 
   const keysAt = (schema, path, root, words, typed = "") => {
     const node = nodeAt(root, path);
-    const open = fieldsAt(schema, path, root, words).filter(({ name }) => name === typed || !node?.entries.has(name));
+    const open = fieldsAt(schema, path, root, words)
+      .filter(({ name }) => name === typed || (name !== KEPT && !node?.entries.has(name)));
     return open
       .map((field, place) => ({ ...field, place, shape: shapeOf(schema, field.schema, field.name), ...told(schema, field) }))
       .sort((a, b) => Number(b.isRequired) - Number(a.isRequired) || a.place - b.place);
@@ -172,6 +174,7 @@ window.ChaosSchema = (() => {
     }
     if (list === "method" && key === "via") return aliases(words, textAt(nodeAt(root, [list, number]), "fault")?.split(".")[0]);
     if (last === "source") return aliases(words, "prometheus");
+    if (list === "slis" && key === "use") return Object.entries(words.slis || {}).map(([value, detail]) => ({ value, detail }));
     if (list === "slis" && key === "preset") {
       return Object.entries(words.presets || {}).map(([value, preset]) => ({ value, detail: preset.title, text: preset.description }));
     }
@@ -208,6 +211,7 @@ window.ChaosSchema = (() => {
       ["SLI: ratio of counters", "name: §\nratio:\n  bad: \n  total: \nexpect: holds\nlimit: {max: 1%}\nmargin: {absolute: 0.5%}"],
       ["SLI: quantile of a histogram", "name: §\nquantile:\n  histogram: \n  q: 0.95\nunit: s\nexpect: holds\nmargin: {relative: 20%}"],
       ["SLI: ready-made", "name: §\npreset: \nwith: {}\nexpect: holds\nmargin: {absolute: 0.5%}"],
+      ["SLI of a service", "name: §\nuse: \nexpect: holds"],
       ["SLI: PromQL of your own", "name: §\nvalue: \nunit: \nexpect: holds\nmargin: {relative: 20%}"],
     ],
     method: [

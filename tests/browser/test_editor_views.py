@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from experiments.domain import text as yaml
 from experiments.models import ExperimentVersion
-from experiments.services import authoring, people
+from experiments.services import authoring, library, people
 from tests import factories
 
 pytestmark = [
@@ -42,14 +42,18 @@ def version(author, written):
 
 @pytest.fixture
 def signed_in(page: Page, live_server, author):
-    """Return the page, signed in as the author; addresses are relative to the server's."""
+    """Return the page, signed in as the author; ``root`` is the server's address."""
+    page.root = live_server.url
+    sign_in(page, author)
+    return page
+
+
+def sign_in(page, author):
     client = Client()
     client.force_login(author, backend="django.contrib.auth.backends.ModelBackend")
     cookie = client.cookies[settings.SESSION_COOKIE_NAME]
-    page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
+    page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": page.root}])
     page.set_default_timeout(10_000)
-    page.root = live_server.url
-    return page
 
 
 def open_yaml(page: Page, address: str = EDIT) -> None:
@@ -174,7 +178,7 @@ def test_the_keyboard_indents_and_can_leave(signed_in, version, written):
     assert text_of(page) == written
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
-    expect(page.locator("#message")).to_be_focused()
+    expect(page.locator("#yaml-help a")).to_be_focused()
 
 
 def test_a_draft_survives_a_closed_tab_and_is_only_offered(signed_in, version, written):
@@ -234,3 +238,107 @@ def test_somebody_elses_version_is_shown_beside_mine(signed_in, version, written
     page.get_by_role("link", name="Open theirs").click()
     expect(page.locator(".cw-draft")).to_contain_text("It began from version 1")
     assert ExperimentVersion.objects.count() == 2
+
+
+# A text with the cursor at “|”, and what is being written there.
+PLACES = [
+    ("|", "key", [], ""),
+    ("api|", "key", [], "api"),
+    ("metadata:\n  name: x\n  ti|", "key", ["metadata"], "ti"),
+    ("slis:\n  - |", "key", ["slis", 0], ""),
+    ("slis:\n  - name: x\n    |\n    unit: s", "key", ["slis", 0], ""),
+    ("slis:\n- name: x\n  exp|\n- name: y", "key", ["slis", 0], "exp"),
+    ("slis:\n  - name: x\n  |", "item", ["slis"], ""),
+    ("slis:\n  - name: x\n    expect: ho|", "value", ["slis", 0, "expect"], "ho"),
+    ("method:\n  - {name: a, |", "key", ["method", 0], ""),
+    ("method:\n  - {name: a, fault: fa|, via: x}", "value", ["method", 0, "fault"], "fa"),
+    ("method:\n  - {name: a, with: {ta|", "key", ["method", 0, "with"], "ta"),
+    ('method:\n  - with: {delay: "${d|', "value", ["method", 0, "with", "delay"], '"${d'),
+    ("method:\n  - start: {after: [b, c|]}", "value", ["method", 0, "start", "after", 1], "c"),
+    ("hypothesis: |".replace("|", ">\n  some words|"), "none", [], ""),
+    ("# a comm|", "none", [], ""),
+    ("kind: Experiment  # wh|", "none", [], ""),
+]
+
+
+def test_the_place_of_the_cursor_is_known_while_the_text_is_incomplete(signed_in, version):
+    page = signed_in
+    open_yaml(page)
+    found = page.evaluate(
+        """(texts) => texts.map((text) => {
+          const at = text.indexOf("|");
+          const { role, path, typed } = ChaosYaml.contextAt(text.replace("|", ""), at);
+          return [text, role, path, typed];
+        })""",
+        [text for text, *_ in PLACES],
+    )
+    assert [tuple(each) for each in found] == PLACES
+
+
+def test_every_starter_is_read_as_the_server_reads_it_and_every_key_is_known(signed_in, version):
+    page = signed_in
+    open_yaml(page)
+    starters = library.starters()
+    read, unknown = page.evaluate(
+        """async (texts) => {
+          const area = document.getElementById("yaml-text");
+          const schema = await (await fetch(area.dataset.schema)).json();
+          const words = JSON.parse(area.dataset.words);
+          const fields = (entries) =>
+            Object.fromEntries(entries.map(([key, { value }]) => [key, shown(value)]));
+          const shown = (node) => node.kind === "seq" ? node.items.map(shown)
+            : node.kind === "map" ? fields([...node.entries])
+            : node.kind === "text" ? "text" : null;
+          const unknown = [];
+          texts.forEach((text) => {
+            const root = ChaosYaml.read(text);
+            const look = (node) => {
+              node.items.forEach(look);
+              node.entries.forEach(({ from, value }) => {
+                const { path } = ChaosYaml.keyAt(root, from);
+                if (!ChaosSchema.describe(schema, path, root, words)) unknown.push(path.join("."));
+                look(value);
+              });
+            };
+            look(root);
+          });
+          return [texts.map((text) => shown(ChaosYaml.read(text))), unknown];
+        }""",
+        [starter.text for starter in starters],
+    )
+    assert read == [shape(yaml.read(starter.text)) for starter in starters]
+    assert unknown == []
+
+
+def shape(value):
+    """Return a value with every scalar as the word text."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [shape(each) for each in value]
+    return None if value is None else "text"
+
+
+def test_without_javascript_the_text_area_and_the_buttons_do_it_all(
+    browser, live_server, version, written, author
+):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.root = live_server.url
+    sign_in(page, author)
+    page.goto(f"{page.root}{EDIT}")
+    page.get_by_role("button", name="YAML", exact=True).click()
+    page.locator("#yaml-text").fill(written.replace("settle: 1m", "settle: -1m  # hm"))
+    page.locator("button[name=do][value=save]").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was saved: 1 problem")
+    expect(page.get_by_role("alert")).to_contain_text("line 57")
+    page.locator("#faults").get_by_role("button", name=re.compile("show in the form")).click()
+    page.locator("[name=timing-settle]").fill("2m")
+    page.locator("button[name=do][value=save]").click()
+    expect(page.get_by_role("heading", name="Versions")).to_be_visible()
+    assert ExperimentVersion.objects.first().text == written.replace(
+        "settle: 1m", "settle: 2m  # hm"
+    )
+    page.get_by_role("link", name=re.compile("compare with previous")).click()
+    expect(page.locator(".cw-diff ins")).to_contain_text("settle: 2m  # hm")
+    context.close()

@@ -10,7 +10,7 @@ import pytest
 from drivers.envoy.driver import EnvoyDriver
 from drivers.envoy.faults import HttpAbort
 from drivers.fake import FakeAbort, FakeControl, FakeDriver, forget
-from drivers.protocol import ConnectionConfig, Driver, FaultParams
+from drivers.protocol import ConnectionConfig, Driver, FaultParams, FaultRequest
 from drivers.units import Percentage
 from tests.servers.envoy import RunningEnvoy, Upstream, bootstrap, fault, free_ports, hcm
 
@@ -108,6 +108,14 @@ def envoy_connection(*envoys: RunningEnvoy, timeout_s: float = 1.0) -> Connectio
     return ConnectionConfig("envoy", "mesh", {"addresses": addresses, "timeout_s": timeout_s})
 
 
+def opened(*envoys: RunningEnvoy) -> EnvoyDriver:
+    return EnvoyDriver(envoy_connection(*envoys))
+
+
+def abort(token: str = "tok-1", **fields: Any) -> FaultRequest:
+    return FaultRequest(HttpAbort(**fields), token)
+
+
 @pytest.fixture(scope="session")
 def upstream() -> Iterator[Upstream]:
     with Upstream() as server:
@@ -139,6 +147,13 @@ def wipe(envoy: RunningEnvoy) -> None:
     """Delete every override, so that tests may share an Envoy."""
     if left := envoy.overrides():
         envoy.modify(**dict.fromkeys(left, ""))
+
+
+@pytest.fixture
+def envoy(envoy_pair: list[RunningEnvoy]) -> Iterator[RunningEnvoy]:
+    yield envoy_pair[0]
+    envoy_pair[0].resume()
+    wipe(envoy_pair[0])
 
 
 @pytest.fixture(

@@ -64,6 +64,7 @@ def test_inject_observe_recover(rig: Rig) -> None:
     seen = rig.driver.observe(plan, handle)
     assert (seen.phase, seen.requested_share, seen.delivered_share) == ("active", 1.0, 1.0)
     assert {each.phase for each in seen.targets} == {"active"}
+    assert (seen.is_lost, seen.is_unknown) == (False, False)
     assert seen.exposed == seen.affected
     assert rig.driver.recover(plan, handle).phase == "gone"
     assert rig.faulted(20) == 0
@@ -89,6 +90,35 @@ def test_injecting_twice_is_injecting_once(rig: Rig) -> None:
     assert rig.value() == EARLIER
 
 
+@pytest.mark.parametrize("was", [None, EARLIER])
+def test_preparing_again_does_not_take_the_fault_for_what_was_there(
+    rig: Rig, was: str | None
+) -> None:
+    rig.set_value(was)
+    first = rig.driver.prepare(request_of(rig))
+    rig.driver.inject(first)
+    second = rig.driver.prepare(request_of(rig))
+    assert (second.undo, second.by_hand) == (first.undo, first.by_hand)
+    handle = rig.driver.inject(second)
+    assert rig.driver.observe(second, handle).phase == "active"
+    assert rig.driver.recover(second, handle).phase == "gone"
+    assert rig.value() == was
+    assert rig.driver.owned() == []
+
+
+def test_preparing_again_sees_no_earlier_value_in_one_that_replaced_the_fault(rig: Rig) -> None:
+    rig.set_value(EARLIER)
+    first = rig.driver.prepare(request_of(rig))
+    rig.driver.inject(first)
+    rig.set_value(FOREIGN)
+    second = rig.driver.prepare(request_of(rig))
+    assert second.undo == first.undo
+    with pytest.raises(DriverError) as caught:
+        rig.driver.inject(second)
+    assert not caught.value.retryable
+    assert rig.value() == FOREIGN
+
+
 def test_inject_refuses_a_value_that_came_after_the_plan(rig: Rig) -> None:
     plan = rig.driver.prepare(request_of(rig))
     rig.set_value(FOREIGN)
@@ -103,7 +133,8 @@ def test_recover_leaves_a_foreign_value(rig: Rig) -> None:
     plan = rig.driver.prepare(request_of(rig))
     handle = rig.driver.inject(plan)
     rig.set_value(FOREIGN)
-    assert rig.driver.observe(plan, handle).targets[0].phase == "foreign"
+    seen = rig.driver.observe(plan, handle)
+    assert (seen.targets[0].phase, seen.is_lost) == ("foreign", True)
     seen = rig.driver.recover(plan, handle)
     assert (seen.phase, seen.targets[0].phase) == ("gone", "foreign")
     assert FOREIGN in seen.message
@@ -151,6 +182,7 @@ def test_a_restart_loses_the_fault_and_it_can_be_injected_again(rig: Rig) -> Non
     rig.restart()
     seen = rig.driver.observe(plan, handle)
     assert seen.phase == ("gone" if rig.targets == 1 else "partly")
+    assert (seen.is_lost, seen.is_unknown) == (True, False)
     assert seen.targets[0].phase == "gone"
     handle = rig.driver.inject(plan)
     assert rig.driver.observe(plan, handle).phase == "active"
@@ -165,6 +197,8 @@ def test_an_unreachable_target_is_never_reported_gone(rig: Rig) -> None:
     with pytest.raises(DriverError) as caught:
         rig.driver.prepare(request_of(rig, "tok-1"))
     assert caught.value.retryable
+    seen = rig.driver.observe(plan, handle)
+    assert (seen.is_lost, seen.is_unknown) == (False, rig.targets == 1)
     seen = rig.driver.recover(plan, handle)
     assert seen.phase == "partly"
     assert seen.targets[0].phase == "unreachable"

@@ -11,7 +11,7 @@ import pytest
 
 from drivers.envoy.admin import AdminClient
 from drivers.envoy.driver import EnvoyDriver
-from drivers.envoy.faults import HttpAbort, HttpDelay
+from drivers.envoy.faults import HttpDelay
 from drivers.envoy.payload import inject_values, target_plans
 from drivers.protocol import (
     ConnectionConfig,
@@ -22,7 +22,7 @@ from drivers.protocol import (
     UnknownOutcomeError,
 )
 from drivers.units import Duration, Percentage
-from tests.drivers.conftest import PERCENT_KEY, envoy_connection, plain_envoy, wipe
+from tests.drivers.conftest import PERCENT_KEY, abort, opened, plain_envoy
 from tests.servers.envoy import (
     ADMIN_LAST,
     RunningEnvoy,
@@ -46,23 +46,8 @@ CARTS = fault(
 )
 
 
-def opened(*envoys: RunningEnvoy) -> EnvoyDriver:
-    return EnvoyDriver(envoy_connection(*envoys))
-
-
-def abort(token: str = "tok-1", **fields: Any) -> FaultRequest:
-    return FaultRequest(HttpAbort(**fields), token)
-
-
 def errors(found: list[Problem]) -> str:
     return " ".join(f"{each.message} {each.hint}" for each in found if each.severity == "error")
-
-
-@pytest.fixture
-def envoy(envoy_pair: list[RunningEnvoy]) -> Iterator[RunningEnvoy]:
-    yield envoy_pair[0]
-    envoy_pair[0].resume()
-    wipe(envoy_pair[0])
 
 
 @pytest.fixture(scope="module")
@@ -201,18 +186,6 @@ def test_counters_of_a_restarted_envoy_begin_again(envoy: RunningEnvoy) -> None:
     envoy.statuses(4)
     seen = driver.observe(plan, handle)
     assert (seen.phase, seen.exposed, seen.affected) == ("active", 4.0, 4.0)
-
-
-def test_an_override_whose_sentinel_somebody_deleted_goes_all_the_same(
-    envoy: RunningEnvoy,
-) -> None:
-    driver = opened(envoy)
-    plan = driver.prepare(abort())
-    handle = driver.inject(plan)
-    for held in [key for key in envoy.overrides() if key.startswith("chaosweb.")]:
-        envoy.modify(**{held: ""})
-    assert driver.recover(plan, handle).phase == "gone"
-    assert envoy.overrides() == {}
 
 
 def test_the_command_by_hand_is_what_recover_does(envoy: RunningEnvoy) -> None:

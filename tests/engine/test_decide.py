@@ -284,15 +284,15 @@ def test_an_inject_that_failed_for_good_stops_the_run():
     assert step == Stop(StopOrder(EndedBy.BACKEND, "engine", "one could not be injected: No."))
 
 
-@pytest.mark.parametrize("seen", ["gone", "partly", "failed", "active", "pending"])
+@pytest.mark.parametrize("is_lost", [True, False])
 @pytest.mark.parametrize("on_drift", ["stop", "ignore", "reinject"])
-def test_a_lost_fault_stops_the_run_only_where_drift_stops(seen, on_drift):
-    lost = injection("active", observed_phase=seen, recover_by=at(10))
+def test_a_lost_fault_stops_the_run_only_where_drift_stops(is_lost, on_drift):
+    lost = injection("active", is_lost=is_lost, observed_phase="gone", recover_by=at(10))
     steps = decide(
         run("injecting", fault(on_drift=on_drift), actions=began(one=0), injections=lost), at(1)
     )
     stops = only(steps, Stop)
-    assert bool(stops) is (on_drift == "stop" and seen in ("gone", "partly", "failed"))
+    assert bool(stops) is (on_drift == "stop" and is_lost)
     assert all(step.order.ended_by is EndedBy.BACKEND for step in stops)
 
 
@@ -380,3 +380,21 @@ def test_what_is_due_and_unclaimed_is_dispatched_again_after_a_while(changes, is
 def test_what_cannot_exist_is_never_carried(phase):
     snapshot = run("settling", injections=injection(phase, due_at=at(-9)))
     assert only(decide(snapshot, T0), Wake) == []
+
+
+@pytest.mark.parametrize("status", ["checking", "baseline", "injecting"])
+def test_a_halt_that_missed_the_run_ends_it(status):
+    halt = StopOrder(EndedBy.HALT, "carol", "everything was halted")
+    steps = decide(run(status, halt=halt, actions=began(one=0)), at(1))
+    if status == "injecting":
+        assert steps == (Stop(halt),), "it is ordered first, and then obeyed"
+    else:
+        assert [step.to for step in only(steps, Move)] == [Status.STOPPED]
+
+
+def test_a_look_that_is_too_old_does_not_let_a_fault_in():
+    gate = done("gate")
+    late = decide(run("baseline", calls=gate), at(3600))
+    (move,) = only(late, Move)
+    assert move.to is Status.REFUSED
+    assert "3600 s old" in move.reason

@@ -190,7 +190,11 @@ class Decisions(Model):
     def observe(self, data: Any, seen: str) -> None:
         name = data.draw(st.sampled_from(self.in_phase(_PHASE.ACTIVE)))
         again = self.now + timedelta(seconds=2)
-        self.change_injection(name, observed_phase=seen, due_at=again, attempt_deadline=None)
+        row = self.run.injections[name]
+        is_lost = row.is_lost or seen in ("gone", "partly", "failed")
+        self.change_injection(
+            name, observed_phase=seen, is_lost=is_lost, due_at=again, attempt_deadline=None
+        )
 
     @precondition(lambda self: self.in_phase(_PHASE.RECOVERING, _PHASE.UNSETTLED))
     @rule(data=st.data(), how=st.sampled_from(["recovered", "unsettled", "recovering"]))

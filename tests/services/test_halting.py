@@ -371,3 +371,22 @@ def test_a_run_that_somebody_holds_does_not_keep_the_others_waiting(alice, envir
         is_done.set()
         thread.join()
     assert halt().runs_stopped == 1
+
+
+def test_a_run_that_the_halt_missed_is_stopped_by_the_keeper(
+    alice, environment, pump, control, monkeypatch
+):
+    run = start(alice, environment, document(fault(duration="10m")))
+    pump.run_until(run, "injecting")
+    pump.drain()
+    with monkeypatch.context() as patched:
+        patched.setattr(halting, "_order_free", lambda *_: [])
+        patched.setattr(transitions, "order_stop", lambda **_: 1 / 0)
+        assert list(halt().failed) == [run.pk]
+    assert control.live()
+    pump.is_deaf = True
+    for _ in range(4):
+        pump.keep()
+    run.refresh_from_db()
+    assert run.stop_ended_by == EndedBy.HALT
+    assert control.live() == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db.models import F
 
 from drivers.fake import FakeDriver, Step
 from experiments.services import carrying, conducting, launching
@@ -238,3 +239,51 @@ def test_a_removal_whose_carrier_died_is_repeated(alice, environment, pump, cont
     for _ in range(10):
         pump.keep()
     assert control.live() == set()
+
+
+def test_a_plan_that_was_committed_meanwhile_is_never_made_again(
+    alice, environment, pump, control, monkeypatch
+):
+    """A second carrier read the row; the first went on and injected before the second claimed."""
+    run, injection = at_the_intent(alice, environment, pump)
+    first = carrying._claim(injection.pk)
+    pump.let_pass(carrying.LEASE_S)
+    went_on = []
+
+    def between_read_and_claim(name: str) -> F:
+        if not went_on:
+            went_on.append(True)
+            carrying._inject(*first)
+        return F(name)
+
+    monkeypatch.setattr(carrying, "F", between_read_and_claim)
+    carrying.carry(injection_id=injection.pk)
+    assert went_on
+    pump.run_until(run, *ENDED)
+    assert control.live() == set()
+    for target in ("one", "two"):
+        value = control.value(target, "fake.abort")
+        assert value is None, "our own fault was taken for what had been there before"
+
+
+def test_a_removal_whose_carriers_die_is_loud(alice, environment, pump, control, monkeypatch):
+    run = start(alice, environment)
+    pump.run_until(run, "injecting")
+    pump.drain()
+    pump.is_deaf = True
+    launching.stop_run(run=run, actor="bob")
+    row = run.injections.get()
+    for _ in range(3):
+        carrying._claim(row.pk)
+        pump.let_pass(carrying.LEASE_S)
+    row.refresh_from_db()
+    assert row.failures == 2, "each carrier that never came back has failed"
+
+
+def test_an_intent_that_nobody_carried_is_not_sent_hours_later(alice, environment, pump, control):
+    run, _ = at_the_intent(alice, environment, pump)
+    pump.let_pass(6 * 3600)
+    pump.run_until(run, *ENDED)
+    assert control.calls("inject") == 0
+    assert (run.status, run.ended_by) == ("stopped", "backend")
+    assert "nobody was there to inject it" in run.reason

@@ -8,7 +8,7 @@ import pytest
 
 from drivers.fake import Step
 from experiments.models import Environment, Injection, Run, User
-from experiments.services import carrying, launching, observing, sweeping
+from experiments.services import carrying, held, launching, observing, sweeping
 from tests.pump import Pump
 from tests.services.worlds import ENDED, document, fault, start
 
@@ -38,7 +38,7 @@ def test_all_that_are_due_are_observed_in_one_look(alice, environment, pump, con
     for row in Injection.objects.filter(pk__in=pks):
         assert row.observation["phase"] == "active"
         assert row.attempt_deadline is None
-        assert (row.due_at - pump.now()).total_seconds() == observing.every_s(row) == 2
+        assert (row.due_at - pump.now()).total_seconds() == held.every_s(row) == 2
     assert observing.observe(injection_ids=pks) == 0, "they are not due again yet"
 
 
@@ -46,7 +46,7 @@ def test_all_that_are_due_are_observed_in_one_look(alice, environment, pump, con
     ("duration_s", "every_s"), [(5, 2), (120, 2), (300, 5), (1800, 30), (86400, 30)]
 )
 def test_long_faults_are_observed_less_often(duration_s, every_s):
-    assert observing.every_s(Injection(duration_s=duration_s)) == every_s
+    assert held.every_s(Injection(duration_s=duration_s)) == every_s
 
 
 def test_the_sweep_dispatches_each_once_by_connection(alice, environment, pump):
@@ -127,3 +127,61 @@ def test_a_look_whose_worker_died_is_made_by_another(alice, environment, pump, c
         observing._commit = real
     pump.let_pass(observing.REWAKE_S)
     assert observing.observe(injection_ids=pks) == 2
+
+
+def test_without_a_queue_a_lost_fault_stops_its_run_too(alice, environment, pump, control):
+    runs, _ = live(alice, environment, pump)
+    pump.is_deaf = True
+    control.restart("one")
+    for _ in range(4):
+        pump.keep()
+    for run in runs:
+        run.refresh_from_db()
+    assert [run.stop_ended_by for run in runs] == ["backend", ""]
+
+
+def test_without_a_queue_a_lost_fault_is_injected_again_too(alice, environment, pump, control):
+    live(alice, environment, pump, on_drift="reinject")
+    pump.is_deaf = True
+    control.restart("one")
+    for _ in range(4):
+        pump.keep()
+    assert len(control.live()) == 2
+
+
+def test_a_target_that_does_not_answer_is_not_a_lost_fault(alice, environment, pump, control):
+    runs, _ = live(alice, environment, pump)
+    control.cut_off("one")
+    for _ in range(5):
+        pump.pass_time(2)
+    control.cut_off()
+    pump.pass_time(2)
+    for run in runs:
+        run.refresh_from_db()
+        assert run.stop_ended_by == "", "a time-out is unknown, not lost"
+        assert run.injections.get().lost_at is None
+
+
+def test_a_fault_that_could_not_be_put_back_was_not_there(alice, environment, pump, control):
+    run = start(
+        alice,
+        environment,
+        document(fault(duration="60s", on_drift="reinject", **{"with": {"target": "one"}})),
+    )
+    pump.run_until(run, "injecting")
+    pump.drain()
+    pump.pass_time(4)
+    control.set_value("one", "fake.abort", "a stranger's")
+    pump.run_until(run, *ENDED)
+    assert run.injections.get().lost_at is not None
+    assert run.verdict != "held", "somebody had overwritten it"
+
+
+def test_a_gap_is_counted_when_it_is_put_back(alice, environment, pump, control):
+    runs, pks = live(alice, environment, pump, on_drift="reinject")
+    control.restart("one")
+    observing.observe(injection_ids=pks)
+    pump.drain()
+    row = runs[0].injections.get()
+    assert row.lost_at is None
+    assert row.lost_s >= 0

@@ -86,7 +86,8 @@ def test_no_other_signature_passes(alice, settings):
         "",
         ".",
         name,
-        f"{int(name) + 1}.{signature}",
+        f"{link.pk + 1}-{name.partition('-')[2]}.{signature}",
+        f"{link.pk}-0.{signature}",
         f"{name}.{signature[:-1]}",
         f"{name}.{signature.swapcase()}",
         f"{token}x",
@@ -94,6 +95,9 @@ def test_no_other_signature_passes(alice, settings):
         signing.Signer(sep=".", salt="experiments.stop_link").sign("all"),
         signing.Signer(sep=".", salt="experiments.stop_link").sign("9" * 40),
         signing.Signer(sep=".", salt="experiments.stop_link").sign("²"),
+        # Of a row that had the same id before an older backup was restored.
+        signing.Signer(sep=".", salt="experiments.stop_link").sign(f"{link.pk}-1"),
+        signing.Signer(sep=".", salt="experiments.stop_link").sign(str(link.pk)),
     ]
     for each in forged:
         with pytest.raises(stop_links.BrokenLinkError):

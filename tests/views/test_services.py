@@ -8,11 +8,13 @@ import re
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from experiments.domain import text as yaml
 from experiments.models import Connection, Environment, Experiment, Service
-from experiments.services import describing
+from experiments.services import authoring, describing
 from tests import factories
 from tests.importers.openslo_documents import BROKEN, SHOP
 from tests.views.conftest import assert_kept_by_csp, assert_sent_to_sign_in, client_of
+from tests.views.editing import fields_of
 
 PAGES = (
     "/services/",
@@ -301,3 +303,70 @@ def test_the_editor_offers_the_slis_of_services(author, bob, service):
 def test_the_navigation_leads_to_services(viewer, service):
     html = text(viewer.get("/services/carts/"))
     assert '<a href="/services/" aria-current="page">Services</a>' in html
+
+
+def test_two_who_edit_at_once_do_not_write_over_each_other(author, alice, service):
+    fields = sent(text(author.get("/services/carts/edit/")))
+    describing.save(
+        raw=describing.to_json(service) | {"title": "Hers"}, user=alice, service=service
+    )
+    html = text(author.post("/services/carts/edit/", fields | {"title": "His"}), status=422)
+    assert "somebody else saved Hers meanwhile" in html
+    assert Service.objects.get().title == "Hers"
+    assert author.post("/services/carts/edit/", sent(html)).status_code == 302
+    assert Service.objects.get().title == "His"
+
+
+def test_a_row_that_cannot_be_read_any_more_says_so(viewer, author, service):
+    Service.objects.update(slis=[{"name": "old", "preset": "envoy.gone"}])
+    assert "there is no preset “envoy.gone”" in text(viewer.get("/services/carts/"))
+    assert "envoy.gone" in text(author.get("/services/carts/edit/"))
+
+
+USING = {"name": "slow", "use": "carts.p95"}
+
+
+@pytest.fixture
+def used(bob, service):
+    """Return a version that uses the service's SLI, with a comment of its author's."""
+    raw = factories.document(slis=[USING], guardrails=[])
+    written = yaml.write(raw).replace("use: carts.p95", "use: carts.p95   # as the team has it")
+    return authoring.save(raw=raw, author=bob, written=written)
+
+
+def posted(version, view, **changes):
+    fields = {**fields_of(version.document, **changes), "text": version.text, "view": view}
+    return {**fields, "based_on": version.number, "do": "save"}
+
+
+@pytest.mark.parametrize("view", ["form", "yaml"])
+def test_saving_again_takes_a_changed_sli_over_and_leaves_the_text(
+    author, bob, service, used, view
+):
+    url = f"/experiments/{used.experiment.name}/edit/"
+    assert author.post(url, posted(used, view)).status_code == 302
+    assert used.experiment.versions.count() == 1
+    changed = describing.to_json(service) | {"slis": [P95 | {"margin": {"relative": "9%"}}]}
+    describing.save(raw=changed, user=bob, service=service)
+    assert author.post(url, posted(used, view)).status_code == 302
+    newest = used.experiment.versions.first()
+    assert newest.number == 2
+    assert newest.text == used.text
+    assert newest.document["slis"][0]["copied"]["margin"] == {"relative": "9%"}
+
+
+def test_the_form_patches_what_was_changed_and_writes_no_copy(author, used):
+    url = f"/experiments/{used.experiment.name}/edit/"
+    fields = posted(used, "form", **{"slis__0__limit__max": "2s"})
+    assert author.post(url, fields).status_code == 302
+    newest = used.experiment.versions.first()
+    assert "use: carts.p95   # as the team has it" in newest.text
+    assert "copied" not in newest.text
+    assert newest.document["slis"][0]["limit"] == {"max": "2s"}
+
+
+def test_the_yaml_view_says_where_a_reference_leads_nowhere(author, used):
+    url = f"/experiments/{used.experiment.name}/edit/"
+    fields = posted(used, "yaml") | {"text": used.text.replace("carts.p95", "carts.p59")}
+    html = markup.unescape(text(author.post(url, fields), status=422))
+    assert "carts has no SLI “p59”; did you mean “carts.p95”?" in html
