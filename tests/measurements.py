@@ -12,7 +12,7 @@ from django.utils import timezone
 from experiments.analysis.series import HistogramSeries, RatioSeries, ValueSeries
 from experiments.models import Run, Series
 
-BOUNDS = np.array([0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, np.inf])
+BOUNDS = np.array([0.01, 0.025, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, np.inf])
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ def _strays(known: tuple[Leaf, ...], given: Any, what: str) -> tuple[Leaf, ...]:
 
 def _sli(kind: str, preset: str, given: Any) -> Shape:
     measure: tuple[Leaf, ...] = ()
+    limit = "1% or 500ms"
     if kind == "preset":
         listed = tuple((each.name, f"{each.title} · {each.name}") for each in PRESETS.values())
         chosen = PRESETS.get(preset)
@@ -128,7 +129,8 @@ def _sli(kind: str, preset: str, given: Any) -> Shape:
     elif kind == "value":
         measure = (_code(("value",), "PromQL", "sum(queue_length)"),)
     elif kind == "use":
-        measure = (used.leaf(preset),)
+        shown = used.shown(preset)
+        measure, limit = (shown.leaf,), shown.limit
     return Shape(
         (
             _name("orders_p95"),
@@ -148,7 +150,7 @@ def _sli(kind: str, preset: str, given: Any) -> Shape:
                 "Limit: at most",
                 "quantity",
                 help="Never worse than this, fault or not.",
-                placeholder=used.limit(preset) if kind == "use" else "1% or 500ms",
+                placeholder=limit,
             ),
             Leaf(("limit", "min"), "Limit: at least", "quantity", is_extra=True),
             Leaf(("critical",), "Critical: the verdict hangs on it", "flag"),

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from experiments.forms.leaves import Leaf, scalar
 from experiments.selectors import named_slis
 
 
-def leaf(reference: str) -> Leaf:
-    """Return the choice among the SLIs of all services; below it, what the chosen one is."""
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The choice among the SLIs of all services, and what stands in an empty limit below it."""
+
+    leaf: Leaf
+    limit: str
+
+
+def shown(reference: str) -> Used:
+    """Return the inputs of a row that uses the SLI of this name, which may lead nowhere."""
+    named = named_slis.known()
+    service, _, name = reference.partition(".")
+    found = named.get(service, {}).get(name, {})
+    says = _in_words(found) if found else ""
+    bounds = found.get("limit") or {}
     choices = tuple(
-        (name, f"{name} · {title}" if title else name) for name, title in named_slis.listed()
+        (each, f"{each} · {title}" if title else each) for each, title in named_slis.listed(named)
     )
-    says = _in_words(_found(reference))
-    return Leaf(
+    leaf = Leaf(
         ("use",),
         "SLI",
         "choice",
@@ -28,17 +41,8 @@ def leaf(reference: str) -> Leaf:
         redraws=True,
         keeps_empty=True,
     )
-
-
-def limit(reference: str) -> str:
-    """Return what stands in an empty limit: the service's own, if it has one."""
-    bounds = _found(reference).get("limit") or {}
-    return f"{scalar(bounds['max'])}, as {reference} has it" if "max" in bounds else "1% or 500ms"
-
-
-def _found(reference: str) -> Mapping[str, Any]:
-    service, _, name = reference.partition(".")
-    return named_slis.known().get(service, {}).get(name, {}) if name else {}
+    limit = f"{scalar(bounds['max'])}, as {reference} has it" if "max" in bounds else "1% or 500ms"
+    return Used(leaf, limit)
 
 
 def _in_words(sli: Mapping[str, Any]) -> str:

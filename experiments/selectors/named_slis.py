@@ -23,11 +23,11 @@ def known() -> uses.Named:
     return {name: {str(sli["name"]): sli for sli in slis} for name, slis in rows}
 
 
-def listed() -> list[tuple[str, str]]:
+def listed(named: uses.Named | None = None) -> list[tuple[str, str]]:
     """Return every SLI of a service as a document refers to it, and what it is called."""
     return [
         (f"{service}.{name}", str(sli.get("title") or ""))
-        for service, slis in sorted(known().items())
+        for service, slis in sorted((known() if named is None else named).items())
         for name, sli in slis.items()
     ]
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from experiments.domain import text as yaml
+from experiments.domain import uses
 from experiments.domain.errors import InvalidDocumentError
 from experiments.models import ExperimentVersion
 
@@ -58,10 +59,10 @@ def _bare(version: ExperimentVersion) -> str:
     lines = [line for line in version.text.splitlines(keepends=True) if not MARK.match(line)]
     made = _ended("".join(lines))
     try:
-        is_same = yaml.read(made) == version.document
+        is_same = yaml.read(made) == uses.bare(version.document)
     except InvalidDocumentError:
         is_same = False
-    return made if is_same else yaml.write(version.document)
+    return made if is_same else yaml.write(uses.bare(version.document))
 
 
 def _ended(text: str) -> str:

@@ -2,38 +2,48 @@
 
 Workers share them through LiveSeries: whoever finds a row older than it is wanted claims it, asks
 the source and commits; everybody else takes what is there. Nothing waits for a source that hangs
-but the one worker that asked it.
+but the one worker that asked it, and that one not for long.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from django.db import connections
-from django.db.models import Q
+from django.db.models import Min, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from drivers.protocol import DriverError
+from experiments.analysis.series import HistogramSeries, fits
 from experiments.analysis.series import Series as Bins
 from experiments.domain.slis import Sli, key_of
 from experiments.domain.spec import Experiment
+from experiments.domain.states import LIVE
 from experiments.models import Connection, LiveSeries, Run, Series
 from experiments.services import clock, measuring, snapshots
 
 log = logging.getLogger(__name__)
 
 _LEASE_S = 10.0
+_READS_AT_ONCE = 8
+"""So many needs of one source are asked for at the same time."""
+_ROUND_S = 6.0
+"""What a round has not begun by then keeps what was known, and is asked for in the next one."""
 _LEAD_STEPS = 2
 _MOST_BINS = 4000
 _FRESH = 0.9
 """A source that gave nothing is asked again after so much of the interval."""
 _FORGOTTEN_AFTER = timedelta(days=1)
+
+_Answer = tuple[measuring.Measured, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,12 @@ class Need:
     @property
     def key(self) -> str:
         """Return under which key it is shared."""
-        return key_of(self.sli.measure, connection_id=self.source.pk, step_s=self.step_s)
+        return key_of(
+            self.sli.measure,
+            connection_id=self.source.pk,
+            edited_at=self.source.updated_at,
+            step_s=self.step_s,
+        )
 
 
 def needs_of(run: Run, document: Experiment, sources: Mapping[str, Connection]) -> list[Need]:
@@ -84,15 +99,9 @@ def read(needs: Iterable[Need]) -> dict[str, measuring.Measured]:
     now = clock.now()
     known = LiveSeries.objects.in_bulk(list(wanted), field_name="key")
     stale = {key: need for key, need in wanted.items() if not _is_fresh(known.get(key), need, now)}
-    by_source: dict[int, list[Need]] = {}
-    for key in _claim(stale, known, now):
-        by_source.setdefault(wanted[key].source.pk, []).append(wanted[key])
-    if len(by_source) == 1:
-        _ask(next(iter(by_source.values())))
-    elif by_source:
-        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="source") as pool:
-            list(pool.map(_ask_apart, by_source.values()))
-    if by_source:
+    if stale:
+        _create(need for key, need in stale.items() if key not in known)
+        _Round(known, _oldest()).ask(stale)
         known = LiveSeries.objects.in_bulk(list(wanted), field_name="key")
     return {key: _measured(known.get(key)) for key in wanted}
 
@@ -101,9 +110,13 @@ def _widest(needs: Iterable[Need]) -> dict[str, Need]:
     """Return one need for each key: from the earliest moment on, and the most often asked."""
     found: dict[str, Need] = {}
     for need in needs:
-        other = found.get(need.key)
-        if other is None or (need.every_s, need.since) < (other.every_s, other.since):
-            found[need.key] = need
+        other = found.setdefault(need.key, need)
+        if need.since < other.since or need.every_s < other.every_s:
+            found[need.key] = replace(
+                need,
+                since=min(need.since, other.since),
+                every_s=min(need.every_s, other.every_s),
+            )
     return found
 
 
@@ -118,72 +131,159 @@ def _is_fresh(row: LiveSeries | None, need: Need, now: datetime) -> bool:
     return read == readable
 
 
-def _claim(stale: Mapping[str, Need], known: Mapping[str, LiveSeries], now: datetime) -> list[str]:
+def _create(needs: Iterable[Need]) -> None:
+    """Make the rows that there are none of. In one order everywhere: two workers never deadlock."""
     LiveSeries.objects.bulk_create(
         [
-            LiveSeries(key=key, connection=need.source, kind=need.sli.measure.kind)
-            for key, need in stale.items()
-            if key not in known
+            LiveSeries(key=need.key, connection=need.source, kind=need.sli.measure.kind)
+            for need in sorted(needs, key=lambda need: need.key)
         ],
         ignore_conflicts=True,
     )
-    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
-    ours = []
-    for key in stale:
-        row = known.get(key)
+
+
+def _oldest() -> float:
+    """Return since when the oldest live run watches, unix seconds; infinity when there is none."""
+    live = Run.objects.filter(status__in=[status.value for status in LIVE]).order_by()
+    found = live.aggregate(at=Min(Coalesce("baseline_at", "requested_at")))["at"]
+    return found.timestamp() if found is not None else math.inf
+
+
+@dataclass
+class _Line:
+    """The needs of one source that wait to be asked for, the longest waiting first."""
+
+    needs: deque[Need] = field(default_factory=deque)
+    asked: int = 0
+    silent: str = ""
+    """Why the source does not answer; the others are then told so without asking it."""
+
+
+class _Round:
+    """One round of asking: this thread claims and commits, others only wait for the sources.
+
+    A need is claimed just before it is asked for, so that no claim lapses while it waits in line.
+    """
+
+    def __init__(self, known: Mapping[str, LiveSeries], oldest: float) -> None:
+        self._known = known
+        self._oldest = oldest
+        self._ends_at = time.monotonic() + _ROUND_S
+        self._waiting: dict[Future[_Answer], tuple[_Line, LiveSeries]] = {}
+
+    def ask(self, stale: Mapping[str, Need]) -> None:
+        """Ask for every need that nobody else is asking for, as long as the round lasts."""
+        lines: dict[int, _Line] = {}
+        for need in sorted(stale.values(), key=self._order):
+            lines.setdefault(need.source.pk, _Line()).needs.append(need)
+        if len(stale) == 1:
+            self._go_on(lines, _at_once)
+            return
+        with ThreadPoolExecutor(_READS_AT_ONCE * len(lines), "source") as pool:
+            self._go_on(lines, pool.submit)
+
+    def _order(self, need: Need) -> tuple[float, str]:
+        row = self._known.get(need.key)
+        read_at = row.read_at if row is not None else None
+        return (read_at.timestamp() if read_at is not None else 0.0, need.key)
+
+    def _go_on(self, lines: Mapping[int, _Line], submit: Callable[..., Future[_Answer]]) -> None:
+        while True:
+            for line in lines.values():
+                self._begin(line, submit)
+            if not self._waiting:
+                return
+            for done in wait(self._waiting, return_when=FIRST_COMPLETED).done:
+                self._end(done)
+
+    def _begin(self, line: _Line, submit: Callable[..., Future[_Answer]]) -> None:
+        while line.needs and line.asked < _READS_AT_ONCE:
+            if not line.silent and time.monotonic() >= self._ends_at:
+                return
+            need = line.needs.popleft()
+            row = self._claimed(need)
+            if row is None:
+                continue
+            if line.silent:
+                _commit(row, measuring.Measured(None, line.silent))
+                continue
+            line.asked += 1
+            earlier = _stored(row)
+            if earlier is not None:
+                # Bins from before the oldest run that is live are nobody's.
+                oldest = min(need.since, self._oldest - _LEAD_STEPS * need.step_s)
+                earlier = earlier.since(oldest)
+            self._waiting[submit(_answer, need, earlier)] = (line, row)
+
+    def _claimed(self, need: Need) -> LiveSeries | None:
+        """Claim a need. Return its row; None where somebody else asks for it or has asked."""
+        now = clock.now()
+        free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+        row = self._known.get(need.key)
         # Read by somebody else since we looked: theirs is as new as ours would be.
         same = Q(read_at=row.read_at) if row is not None else Q(read_at__isnull=True)
-        claimed = LiveSeries.objects.filter(free, same, key=key).update(
+        claimed = LiveSeries.objects.filter(free, same, key=need.key).update(
             attempt_deadline=now + timedelta(seconds=_LEASE_S)
         )
-        if claimed:
-            ours.append(key)
-    return ours
+        return LiveSeries.objects.filter(key=need.key).first() if claimed else None
+
+    def _end(self, done: Future[_Answer]) -> None:
+        line, row = self._waiting.pop(done)
+        line.asked -= 1
+        found, is_silent = done.result()
+        if is_silent:
+            line.silent = line.silent or found.problem
+        _commit(row, found)
 
 
-def _ask_apart(needs: list[Need]) -> None:
+def _at_once(act: Callable[..., _Answer], *given: Any) -> Future[_Answer]:
+    """Do it in this thread, as a pool would in another."""
+    done: Future[_Answer] = Future()
+    done.set_result(act(*given))
+    return done
+
+
+def _answer(need: Need, earlier: Bins | None) -> _Answer:
+    """Return what the source says, and whether it is no use to ask it for anything else."""
     try:
-        _ask(needs)
-    finally:
-        connections.close_all()
+        return _read(need, earlier), False
+    except DriverError as error:
+        # What no other attempt would mend, as a wrong query, says nothing about the others.
+        return measuring.Measured(None, str(error)), error.retryable
+    except Exception as error:
+        log.exception("%s could not be read", need.sli.name)
+        return measuring.Measured(None, f"{type(error).__name__}: {error}"), False
 
 
-def _ask(needs: list[Need]) -> None:
-    """Read the needs of one source. One that does not answer is asked once in a round."""
-    silent = ""
-    for need in needs:
-        row = LiveSeries.objects.get(key=need.key)
-        earlier = _stored(row)
-        found = measuring.Measured(None, silent)
-        if not silent:
-            try:
-                found = _newest(need, earlier)
-            except DriverError as error:
-                silent = str(error)
-                found = measuring.Measured(None, silent)
-            except Exception as error:
-                log.exception("%s could not be read", need.sli.name)
-                found = measuring.Measured(None, f"{type(error).__name__}: {error}")
-        changes: dict[str, Any] = {"problem": found.problem}
-        if found.series is not None:
-            merged = _merge(earlier, found.series).since(0, most=_MOST_BINS)
-            changes["payload"] = merged.to_bytes()
-        LiveSeries.objects.filter(pk=row.pk).update(
-            read_at=clock.now(), attempt_deadline=None, **changes
-        )
+def _commit(row: LiveSeries, found: measuring.Measured) -> None:
+    changes: dict[str, Any] = {"problem": found.problem}
+    if found.series is not None:
+        changes["payload"] = found.series.since(0, most=_MOST_BINS).to_bytes()
+    LiveSeries.objects.filter(pk=row.pk).update(
+        read_at=clock.now(), attempt_deadline=None, **changes
+    )
 
 
-def _newest(need: Need, earlier: Bins | None) -> measuring.Measured:
-    end = timezone.now().timestamp() - need.scrape_s
-    start = need.since
+def _read(need: Need, earlier: Bins | None) -> measuring.Measured:
+    """Return what was known with what is new; needs no database. Raises DriverError."""
     if earlier is not None and len(earlier.times):
         # Its newest bins may have been read before their last scrape.
-        start = max(start, float(earlier.times[-1]) - _LEAD_STEPS * need.step_s)
-    return measuring.read_series(need.sli, need.source, start=start, end=end, step_s=need.step_s)
+        newest = float(earlier.times[-1]) - _LEAD_STEPS * need.step_s
+        found = _newest(need, max(need.since, newest))
+        if found.series is None:
+            return found
+        if fits(earlier, found.series):
+            return replace(found, series=cast(Any, earlier).merge(found.series))
+        # In other buckets: what was known is of no use for what comes.
+    return _newest(need, need.since)
 
 
-def _merge(earlier: Bins | None, later: Any) -> Any:
-    return later if earlier is None else earlier.merge(later)
+def _newest(need: Need, start: float) -> measuring.Measured:
+    end = timezone.now().timestamp() - need.scrape_s
+    found = measuring.read_series(need.sli, need.source, start=start, end=end, step_s=need.step_s)
+    if isinstance(found.series, HistogramSeries):
+        return replace(found, series=found.series.of_newest_buckets())
+    return found
 
 
 def _stored(row: LiveSeries | None) -> Bins | None:
@@ -253,5 +353,6 @@ def keep(
 def forget() -> int:
     """Drop what nobody has watched for a day. Return how many rows went."""
     before = clock.now() - _FORGOTTEN_AFTER
-    gone, _ = LiveSeries.objects.filter(Q(read_at__lt=before)).delete()
+    never = Q(read_at__isnull=True, attempt_deadline__lt=before)
+    gone, _ = LiveSeries.objects.filter(Q(read_at__lt=before) | never).delete()
     return gone

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 LEASE_S = 10.0
 """A source is given 5 s. Shorter than any guardrail's patience: a dead worker blinds none."""
 REWAKE_S = 2.0
+_RECENT = timedelta(minutes=10)
 _LIVE = sorted(status.value for status in LIVE)
 _GUARDED = (Status.BASELINE, Status.INJECTING)
 
@@ -142,7 +143,7 @@ def _load(claimed: list[int]) -> list[_Watched]:
 def _commit(
     watched: list[_Watched], measured: Mapping[str, measuring.Measured], lease: datetime
 ) -> None:
-    newest = _newest([each.run.pk for each in watched])
+    newest = _newest(watched, measured)
     values: dict[str, Floats] = {}
     readings: list[Reading] = []
     speaking: list[int] = []
@@ -179,13 +180,40 @@ def _commit(
             queue.wake("tick", run_id)
 
 
-def _newest(ids: list[int]) -> dict[tuple[int, str], datetime]:
-    """Return when the newest sample with data of each run's guardrails was."""
+def _newest(
+    watched: list[_Watched], measured: Mapping[str, measuring.Measured]
+) -> dict[tuple[int, str], datetime]:
+    """Return when the newest sample with data of each run's guardrails was.
+
+    A run may have a hundred thousand samples: nearly always one of the last minutes is the newest.
+    Of the others only those matter that are not older than every bin that was read.
+    """
+    found = _newest_since([each.run.pk for each in watched], clock.now() - _RECENT)
+    lacking = [
+        each
+        for each in watched
+        if any((each.run.pk, rule.name) not in found for rule in each.document.guardrails)
+    ]
+    starts = [
+        float(series.times[0])
+        for each in lacking
+        for need in each.needs
+        if (series := measured[need.key].series) is not None and len(series.times)
+    ]
+    if starts:
+        oldest = datetime.fromtimestamp(min(starts), UTC)
+        found |= _newest_since([each.run.pk for each in lacking], oldest)
+    return found
+
+
+def _newest_since(ids: list[int], oldest: datetime) -> dict[tuple[int, str], datetime]:
     rows = (
-        Reading.objects.filter(run_id__in=ids, kind="guardrail", is_breach__isnull=False)
+        Reading.objects.filter(
+            run_id__in=ids, kind="guardrail", is_breach__isnull=False, at__gte=oldest
+        )
         .order_by()
         .values_list("run_id", "name")
-        .annotate(at=Max("at"))
+        .annotate(newest=Max("at"))
     )
     return {(run_id, name): at for run_id, name, at in rows}
 

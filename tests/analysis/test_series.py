@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from experiments.analysis.evidence import HistogramSeries, RatioSeries, ValueSeries
+from experiments.analysis.series import fits
 from tests.analysis.worlds import BOUNDS
 
 NUMBERS = st.floats(0, 1e9) | st.just(float("nan"))
@@ -79,6 +82,27 @@ def test_histograms_with_other_buckets_keep_the_common_ones() -> None:
     assert merged.counts.tolist() == [[2, 3], [5, 7]]
 
 
+def test_only_reads_in_the_same_buckets_fit() -> None:
+    one = HistogramSeries([5], [1, 2, np.inf], [[1, 2, 3]], step_s=5, window_s=5)
+    assert fits(one, HistogramSeries([10], [1, 2, np.inf], [[1, 2, 3]], step_s=5, window_s=5))
+    assert not fits(one, HistogramSeries([10], [2, np.inf], [[2, 3]], step_s=5, window_s=5))
+    assert not fits(one, HistogramSeries([10], [1, 2, np.inf], [[1, 2, 3]], step_s=5, window_s=9))
+    assert not fits(one, ValueSeries([10], [1], step_s=5, window_s=5))
+    assert fits(*[ValueSeries([10], [1], step_s=5, window_s=5)] * 2)
+
+
+def test_a_read_across_a_change_of_buckets_is_in_the_newest_ones() -> None:
+    gone = np.nan
+    counts = [[1, 2, gone, 3], [1, 2, 3, 4], [gone, 2, 3, 4], [gone] * 4]
+    both = HistogramSeries([5, 10, 15, 20], [1, 2, 3, np.inf], counts, step_s=5, window_s=5)
+    newest = both.of_newest_buckets()
+    assert newest.bounds.tolist() == [2, 3, np.inf]
+    assert np.isfinite(newest.counts).all(axis=1).tolist() == [False, True, True, False]
+    assert same(newest, newest.of_newest_buckets())
+    empty = replace(both, counts=np.full((4, 4), gone))
+    assert empty.of_newest_buckets() is empty
+
+
 def test_another_step_is_refused() -> None:
     first = ValueSeries([5], [1], step_s=5, window_s=5)
     with pytest.raises(ValueError, match="step"):
@@ -89,6 +113,34 @@ def test_another_step_is_refused() -> None:
 def test_other_bytes_are_refused(stored: bytes) -> None:
     with pytest.raises(ValueError):
         ValueSeries.from_bytes(stored)
+
+
+def stored_series() -> list[ValueSeries | RatioSeries | HistogramSeries]:
+    rng = np.random.default_rng(1)
+    times, timing = np.arange(1, 201) * 5.0, {"step_s": 5.0, "window_s": 5.0}
+    return [
+        ValueSeries(times, rng.random(200), **timing),
+        RatioSeries(times, rng.random(200), rng.random(200), **timing),
+        HistogramSeries(times, BOUNDS, rng.random((200, len(BOUNDS))), **timing),
+    ]
+
+
+@pytest.mark.parametrize("one", stored_series(), ids=lambda one: type(one).__name__)
+def test_damaged_bytes_are_refused(one) -> None:
+    stored = one.to_bytes()
+    for at in range(0, len(stored), 50):
+        with pytest.raises(ValueError):
+            type(one).from_bytes(stored[:at])
+    refused = 0
+    for at in range(0, len(stored), 50):
+        for bit in (0x01, 0x20, 0x80):
+            damaged = stored[:at] + bytes([stored[at] ^ bit]) + stored[at + 1 :]
+            try:
+                # A bit that nothing depends on, as of a time stamp in the archive, is no damage.
+                assert same(one, type(one).from_bytes(damaged))
+            except ValueError:
+                refused += 1
+    assert refused > len(stored) / 50
 
 
 def test_bytes_of_another_kind_are_refused() -> None:

@@ -89,6 +89,35 @@ def test_a_bin_that_is_read_again_is_no_new_sample(alice, environment, pump, met
     assert all(moment > run.baseline_at for moment in at), "nothing from before its baseline"
 
 
+def test_of_many_samples_only_those_that_can_matter_are_asked_for(
+    alice, environment, pump, metrics
+):
+    run = start(alice, environment, watched(fault(duration="2h"), no_data="ignore"))
+    pump.run_until(run, "injecting")
+    pump.pass_time(20)
+    kept = Reading.objects.filter(run=run, is_breach__isnull=False)
+    old = set(kept.values_list("at", flat=True))
+    metrics.value = lambda at: None
+    pump.let_pass(900)
+    back = pump.seconds()
+    metrics.value = lambda at: 1.0 if at > back else None
+    pump.let_pass(20)
+    with CaptureQueriesContext(connection) as seen:
+        assert watching.watch(run_ids=[run.pk]) == 1
+    asked = [each["sql"] for each in seen if "MAX(" in each["sql"] and "reading" in each["sql"]]
+    assert len(asked) == 2, "the last minutes have none, so all that were read are looked through"
+    assert all('"at" >=' in sql for sql in asked)
+    new = set(kept.values_list("at", flat=True)) - old
+    assert new
+    assert min(new).timestamp() > back
+    assert len(old) + len(new) == kept.count()
+    pump.let_pass(6)
+    with CaptureQueriesContext(connection) as seen:
+        assert watching.watch(run_ids=[run.pk]) == 1
+    asked = [each["sql"] for each in seen if "MAX(" in each["sql"] and "reading" in each["sql"]]
+    assert len(asked) == 1
+
+
 def test_a_look_that_somebody_makes_is_not_made_twice(alice, environment, pump, monkeypatch):
     run = start(alice, environment, watched())
     pump.run_until(run, "injecting")

@@ -14,7 +14,7 @@ from tests.system.conftest import need
 
 _WHAT = (
     *("claims", "closing", "halting", "keeper", "lost_carriers", "observing", "reconciling"),
-    *("stopping", "transitions", "watching"),
+    *("shared", "stopping", "transitions", "watching"),
 )
 
 

@@ -357,7 +357,7 @@ def test_saving_again_takes_a_changed_sli_over_and_leaves_the_text(
 
 def test_the_form_patches_what_was_changed_and_writes_no_copy(author, used):
     url = f"/experiments/{used.experiment.name}/edit/"
-    fields = posted(used, "form", **{"slis__0__limit__max": "2s"})
+    fields = posted(used, "form", slis__0__limit__max="2s")
     assert author.post(url, fields).status_code == 302
     newest = used.experiment.versions.first()
     assert "use: carts.p95   # as the team has it" in newest.text

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from experiments.domain import text as yaml
-from experiments.models import ExperimentVersion
+from experiments.models import Experiment, ExperimentVersion, Service
 from experiments.services import authoring, library
 from tests import factories
 from tests.views.conftest import assert_kept_by_csp, assert_sent_to_sign_in, client_of
@@ -300,6 +300,24 @@ def test_one_may_go_on_with_ones_own_after_a_conflict(browser, version, theirs, 
     response = browser.post(URL, as_text(written, "view:yaml", based_on=1))
     assert "Version 2 has been saved since" in response.content.decode()
     assert 'name="based_on" value="1"' in response.content.decode()
+
+
+def test_copies_of_a_services_slis_are_no_difference_between_the_two(browser, bob):
+    named = {"name": "p95", "value": "carts_p95", "unit": "s", "margin": {"relative": "20%"}}
+    Service.objects.create(name="carts", slis=[named])
+    raw = factories.document(slis=[{"name": "own", "use": "carts.p95"}], guardrails=[])
+    for settle in ("1m", "2m"):
+        raw["timing"]["settle"] = settle
+        authoring.save(raw=raw, author=bob, experiment=Experiment.objects.first())
+    mine = ExperimentVersion.objects.last().text.replace("baseline: 3m", "baseline: 4m")
+    response = browser.post(URL, as_text(mine, "save", based_on=1))
+    assert response.status_code == 409
+    told = {name: response.context[name] for name in ("their_changes", "my_changes")}
+    assert [each.field for each in told["their_changes"]] == ["settle"]
+    assert [each.field for each in told["my_changes"]] == ["baseline"]
+    assert len(response.context["differences"]) == 2
+    assert "copied" not in shown_text(browser.get(f"{URL}?view=yaml"))
+    assert "carts.p95" in html.unescape(browser.get(f"{URL}?view=yaml").content.decode())
 
 
 def test_the_same_said_twice_is_no_conflict(browser, version, theirs):
