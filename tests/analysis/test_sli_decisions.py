@@ -11,6 +11,7 @@ from experiments.analysis.evidence import (
 )
 from experiments.analysis.exact import Interval
 from experiments.analysis.sli import decide, limit_state, margin_state
+from tests.analysis.test_sli import judged, steps
 from tests.analysis.worlds import (
     ratio_sli,
     ratios,
