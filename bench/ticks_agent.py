@@ -33,7 +33,7 @@ from experiments.models import (  # noqa: E402
     RunEvent,
     User,
 )
-from experiments.services import checking, clock, launching, observing, snapshots, sweeping  # noqa: E402
+from experiments.services import checking, clock, held, launching, snapshots, sweeping  # noqa: E402
 from tests.system import agent  # noqa: E402
 
 TARGET = "t{:03d}"
@@ -178,7 +178,7 @@ def _spread(
         run.next_due = part(number, spread_s)
         injection.injected_at = injection.intent_at = injection.observed_at = begin
         injection.recover_by = begin + timedelta(seconds=injection.duration_s)
-        injection.due_at = part(number, observing.every_s(injection))
+        injection.due_at = part(number, held.every_s(injection))
         injection.woken_at = injection.attempt_deadline = None
     watches = [call for call in made[Call] if call.kind == "watch"]
     for number, call in enumerate(watches):
