@@ -42,6 +42,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import httpx
+
 from bench import machine, stop_fleet
 from bench.counters import JOB, Counters
 from bench.latency import percentile
@@ -49,7 +51,7 @@ from bench.stop_fleet import ANXIOUS, ENVIRONMENT, EVERY_S, PATIENT, Ledger, Per
 from tests.servers import envoy as servers_envoy
 from tests.servers.envoy import RunningEnvoy, Upstream
 from tests.servers.postgresql import postgresql
-from tests.servers.prometheus import RunningPrometheus
+from tests.servers.prometheus import RunningPrometheus, wait_until
 from tests.system.stack import Stack
 
 ENVOYS = ("front", "shop", "cart", "mail")
@@ -101,6 +103,9 @@ class Bench:
         run = self.person.start_one(slot, flavour, _service(service), lasts_s)
         self.live[run] = (slot, flavour)
         return run
+
+
+_WARM_S = 30
 
 
 def main() -> int:
@@ -192,6 +197,15 @@ def _everything(runs: int, *, is_sqlite: bool) -> Iterator[Bench]:
 
 def _start(bench: Bench, runs: int, stops: int) -> None:
     """Start all the runs; as many as are stopped go on without data, the others do not."""
+    asked = {"query": f"count(increase(requests_total[{_WARM_S}s]) > 0)"}
+    wait_until(
+        lambda: httpx.get(f"{bench.prometheus.url}/api/v1/query", params=asked).json()["data"][
+            "result"
+        ],
+        "Prometheus has data",
+    )
+    # The look before the first fault wants several steps of it.
+    time.sleep(_WARM_S)
     for number, slot in enumerate(stop_fleet.slots(ENVOYS, runs)):
         flavour = PATIENT if number < stops else ANXIOUS
         bench.start(slot, flavour, number % _SERVICES)
