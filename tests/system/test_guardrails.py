@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ def test_a_breach_stops_the_run_and_names_its_readings(stack: Stack, mesh: Mesh)
     assert (seen["status"], seen["ended_by"]) == ("stopped", "guardrail"), journal
     assert "too-many-errors: 2 of the last" in seen["reason"], journal
     assert "errors were above 20%: " in seen["reason"]
-    assert seen["reason"].endswith("%"), seen["reason"]
+    assert re.search(r"% at \d\d:\d\d:\d\d$", seen["reason"]), seen["reason"]
     assert seen["verdict"] == "deviated", journal
     assert_gone(seen, mesh)
 
