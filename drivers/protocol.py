@@ -102,7 +102,7 @@ class FaultParams(BaseModel):
 
     def sentence(self) -> str:
         """Say in plain words what the fault does: “holds every request to carts back by 90ms”."""
-        raise NotImplementedError  # every fault says its own
+        raise NotImplementedError  # abstract: a model without a sentence is no fault
 
 
 @dataclass(frozen=True, slots=True)

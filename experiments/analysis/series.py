@@ -24,7 +24,7 @@ _DAMAGED = (
     EOFError,
     LookupError,
     MemoryError,
-    NotImplementedError,
+    NotImplementedError,  # zipfile: damaged flags read as a compression that it does not have
     OSError,
     OverflowError,
     RuntimeError,

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.db.models import F, Q
+from django.db.models import F
 
 from drivers.protocol import DriverError
 from experiments.domain.states import LIVE
@@ -26,6 +26,7 @@ from experiments.services import (
     conducting,
     gating,
     judging,
+    locking,
     throughout,
     transitions,
 )
@@ -121,7 +122,7 @@ def _commit_broken(run: Run, call: Call, attempt: int, error: str) -> None:
 
 def _claim(run_id: int, kind: str) -> tuple[Run, Call, int] | None:
     now = clock.now()
-    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    free = locking.free(now)
     call = (
         Call.objects.select_related("run", "run__version", "run__environment")
         .filter(

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.db.models import F, Q
+from django.db.models import F
 
 from drivers.protocol import (
     Driver,
@@ -25,7 +25,7 @@ from drivers.protocol import (
 from experiments import backends
 from experiments.domain.states import MAY_EXIST, InjectionPhase
 from experiments.models import Injection
-from experiments.services import clock, closing, conducting, held, removing, transitions
+from experiments.services import clock, closing, conducting, held, locking, removing, transitions
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def carry(*, injection_id: int) -> None:
 
 def _claim(injection_id: int) -> tuple[Injection, int] | None:
     now = clock.now()
-    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    free = locking.free(now)
     row = (
         Injection.objects.select_related("connection", "run", "run__version", "run__environment")
         .filter(free, pk=injection_id, phase__in=[p.value for p in MAY_EXIST], due_at__lte=now)

@@ -166,7 +166,7 @@ def _keep_measured(run: Run, now: datetime) -> None:
             shared.keep(run, document, shared.of_run(run, document), now=now)
     except (OperationalError, InterfaceError):
         raise
-    except Exception:
+    except Exception:  # an edge: the run must end whatever is wrong with what it would keep
         log.exception("run %s: what was measured is not kept", run.pk)
 
 

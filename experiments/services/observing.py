@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 
 from drivers.protocol import DriverError, Observation
 from experiments import backends, queue
@@ -24,7 +24,6 @@ from experiments.services import carrying, clock, held, locking, transitions
 log = logging.getLogger(__name__)
 
 LEASE_S = 12.0
-REWAKE_S = 2.0
 _ROUND_S = 6.0
 _ACTIVE = InjectionPhase.ACTIVE.value
 
@@ -52,12 +51,8 @@ def due(
     after a while they are returned again.
     """
     before = now - timedelta(seconds=grace_s)
-    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
-    unasked = (
-        Q(woken_at__isnull=True)
-        | Q(woken_at__lt=F("due_at"))
-        | Q(woken_at__lte=now - timedelta(seconds=REWAKE_S))
-    )
+    free = locking.free(now)
+    unasked = locking.unasked(now)
     with transaction.atomic():
         rows = locking.skip_locked(
             Injection.objects.filter(free, unasked, phase=_ACTIVE, due_at__lte=before)
@@ -102,7 +97,7 @@ def observe(*, injection_ids: Iterable[int]) -> int:
 
 def _claim(ids: list[int], now: datetime, lease: datetime) -> list[Injection]:
     """Claim the faults for as long as the lease; its moment says whose they are."""
-    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    free = locking.free(now)
     with transaction.atomic():
         rows = locking.skip_locked(
             Injection.objects.filter(free, pk__in=ids, phase=_ACTIVE, due_at__lte=now)

@@ -28,7 +28,7 @@ from experiments.domain.slis import Sli, key_of
 from experiments.domain.spec import Experiment
 from experiments.domain.states import LIVE
 from experiments.models import Connection, LiveSeries, Run, Series
-from experiments.services import clock, measuring, snapshots
+from experiments.services import clock, locking, measuring, snapshots
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ class _Round:
     def _claimed(self, need: Need) -> LiveSeries | None:
         """Claim a need. Return its row; None where somebody else asks for it or has asked."""
         now = clock.now()
-        free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+        free = locking.free(now)
         row = self._known.get(need.key)
         # Read by somebody else since we looked: theirs is as new as ours would be.
         same = Q(read_at=row.read_at) if row is not None else Q(read_at__isnull=True)

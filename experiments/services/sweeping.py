@@ -58,7 +58,7 @@ def overdue_runs(*, grace_s: float) -> list[int]:
 def overdue_injections(*, grace_s: float) -> list[int]:
     """Return the injections to inject or to remove that nobody carries."""
     now = clock.now()
-    unclaimed = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    unclaimed = locking.free(now)
     rows = Injection.objects.filter(
         unclaimed, phase__in=_TO_REMOVE, due_at__lte=now - timedelta(seconds=grace_s)
     ).order_by("due_at")
@@ -76,7 +76,7 @@ def overdue_calls(*, grace_s: float) -> list[tuple[int, str]]:
     """Return (run, kind) of the outside calls that nobody has made for ``grace_s`` too long."""
     now = clock.now()
     rows = Call.objects.filter(
-        Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now),
+        locking.free(now),
         run__status__in=_LIVE,
         finished_at__isnull=True,
         due_at__lte=now - timedelta(seconds=grace_s),

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max
 
 from experiments import queue
 from experiments.analysis.series import Floats
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 LEASE_S = 10.0
 """A source is given 5 s. Shorter than any guardrail's patience: a dead worker blinds none."""
-REWAKE_S = 2.0
 _RECENT = timedelta(minutes=10)
 _LIVE = sorted(status.value for status in LIVE)
 _GUARDED = (Status.BASELINE, Status.INJECTING)
@@ -62,12 +61,8 @@ def due(*, now: datetime, grace_s: float = 0.0, limit: int = 2000) -> list[int]:
     Those that are returned count as asked for; after a while they are returned again.
     """
     before = now - timedelta(seconds=grace_s)
-    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
-    unasked = (
-        Q(woken_at__isnull=True)
-        | Q(woken_at__lt=F("due_at"))
-        | Q(woken_at__lte=now - timedelta(seconds=REWAKE_S))
-    )
+    free = locking.free(now)
+    unasked = locking.unasked(now)
     with transaction.atomic():
         rows = locking.skip_locked(
             Call.objects.filter(
@@ -93,14 +88,14 @@ def watch(*, run_ids: Iterable[int]) -> int:
     finally:
         # Whatever could not be looked at is free again, and looked at in its turn.
         Call.objects.filter(pk__in=claimed, attempt_deadline=lease).update(
-            attempt_deadline=None, due_at=clock.now() + timedelta(seconds=REWAKE_S)
+            attempt_deadline=None, due_at=clock.now() + timedelta(seconds=locking.REWAKE_S)
         )
     return len(claimed)
 
 
 def _claim(run_ids: list[int], now: datetime, lease: datetime) -> list[int]:
     """Claim the runs' looks for as long as the lease; its moment says whose they are."""
-    free = Q(attempt_deadline__isnull=True) | Q(attempt_deadline__lte=now)
+    free = locking.free(now)
     with transaction.atomic():
         rows = locking.skip_locked(
             Call.objects.filter(

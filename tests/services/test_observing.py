@@ -8,7 +8,7 @@ import pytest
 
 from drivers.fake import Step
 from experiments.models import Environment, Injection, Run, User
-from experiments.services import carrying, held, launching, observing, sweeping
+from experiments.services import carrying, held, launching, locking, observing, sweeping
 from tests.pump import Pump
 from tests.services.worlds import ENDED, document, fault, start
 
@@ -56,7 +56,7 @@ def test_the_sweep_dispatches_each_once_by_connection(alice, environment, pump):
     pump.waiting.clear()
     sweeping.sweep()
     assert not [each for each in pump.waiting if each[0] == "observe"], "just dispatched"
-    pump.let_pass(observing.REWAKE_S)
+    pump.let_pass(locking.REWAKE_S)
     sweeping.sweep()
     assert ("observe", (pks,)) in pump.waiting, "nobody came: it is dispatched again"
 
@@ -125,7 +125,7 @@ def test_a_look_whose_worker_died_is_made_by_another(alice, environment, pump, c
             observing.observe(injection_ids=pks)
     finally:
         observing._commit = real
-    pump.let_pass(observing.REWAKE_S)
+    pump.let_pass(locking.REWAKE_S)
     assert observing.observe(injection_ids=pks) == 2
 
 
