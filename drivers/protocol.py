@@ -80,7 +80,8 @@ class FaultParams(BaseModel):
     """The parameters of one fault: the form, the catalogue, the schema and the validation.
 
     Every field carries title, description and, where they apply, bounds and examples. A field's
-    ``json_schema_extra`` may hold ``{"unit": "%"}``.
+    ``json_schema_extra`` may hold ``{"unit": "%"}``, and ``{"suggest": "routes"}``: what its driver
+    is asked for (``Driver.suggest``) while somebody writes it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -137,6 +138,13 @@ class Target(_Message):
     """One concrete thing that the fault would hit now."""
 
     name: str
+    detail: str = ""
+
+
+class Suggestion(_Message):
+    """One value that a field could have, as found on the backend, and what it is."""
+
+    value: str
     detail: str = ""
 
 
@@ -236,16 +244,23 @@ class Owned(_Message):
 class Driver(Protocol):
     """One backend, opened on one connection. Every method may raise DriverError.
 
-    ``check``, ``resolve``, ``prepare`` and ``observe`` only read. ``inject`` is idempotent by
-    ``plan.token``. ``recover`` asks for removal and reads back once, bounded at 5 s in all; it
-    restores what the plan saw, only where the value is still ours, and reports a foreign one. The
-    engine repeats it until the observation says ``gone``. ``prepare`` never takes the value of an
-    injection for what was there before: under a token that is injected already it returns the same
-    ``undo`` as the first time, or raises.
+    ``check``, ``suggest``, ``resolve``, ``prepare`` and ``observe`` only read. ``inject`` is
+    idempotent by ``plan.token``. ``recover`` asks for removal and reads back once, bounded at 5 s
+    in all; it restores what the plan saw, only where the value is still ours, and reports a foreign
+    one. The engine repeats it until the observation says ``gone``. ``prepare`` never takes the
+    value of an injection for what was there before: under a token that is injected already it
+    returns the same ``undo`` as the first time, or raises.
     """
 
     def check(self, request: FaultRequest) -> list[Problem]:
         """Return what stands in the way: unreachable, not permitted, filter or role missing."""
+
+    def suggest(self, what: str, given: Mapping[str, Any]) -> list[Suggestion]:
+        """Return what exists there now for a field that suggests ``what``; only reads.
+
+        ``given`` are the fault's parameters as far as they are written, unchecked. Nothing for a
+        word that the driver does not know.
+        """
 
     def preview(self, request: FaultRequest) -> Preview:
         """Return the documents that would be sent. Pure: makes no call."""

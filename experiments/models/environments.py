@@ -101,11 +101,27 @@ class Environment(models.Model):
         blank=True,
         help_text="Guardrails that watch every run here, beside the author's own.",
     )
+    longest_fault_s = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="No fault may be asked to last longer here, in seconds; empty: no limit.",
+    )
+    secrets = EncryptedJSONField(
+        default=dict,
+        blank=True,
+        help_text="By name, what ${secret:name} stands for in the headers of HTTP probes.",
+    )
     connections = models.ManyToManyField(Connection, through="Alias", related_name="environments")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(longest_fault_s__isnull=True) | models.Q(longest_fault_s__gt=0),
+                name="environment_longest_fault_positive",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.title or self.name
