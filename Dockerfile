@@ -19,7 +19,8 @@ FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
-RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent chaosweb
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent chaosweb \
+ && install -d -o chaosweb -g chaosweb /srv/rehearsals
 WORKDIR /app
 
 FROM base AS demo

@@ -1,6 +1,6 @@
 # Every target brings what it needs first: a fresh clone and `make demo` is all it takes.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check lock clean
+.PHONY: help setup demo dev test test-cluster check lock clean
 
 BIN := .venv/bin
 STAMP := .venv/.setup-done
@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11
 	--no-emit-index-url --custom-compile-command "make lock"
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## bring everything that is needed to this machine (.venv and system packages)
 
@@ -25,6 +25,10 @@ dev: setup ## start the sandbox, web server and workers, and run nothing
 test: setup ## run the tests (ARGS="-k name" chooses)
 	$(BIN)/python -m pytest $(ARGS)
 
+test-cluster: setup ## build a Kubernetes (Go, minutes the first time) and run the tests that need it
+	@bash scripts/cluster-tools.sh
+	$(BIN)/python -m pytest -m cluster $(ARGS)
+
 # The settings demand a key, and migrations are compared without anyone's database.
 check: export SECRET_KEY := $(shell head -c 48 /dev/urandom | base64 | tr -d '\n')
 check: export DATABASE_URL := sqlite::memory:
@@ -36,9 +40,10 @@ check: setup ## lint, format, types, import walls, Django's checks, missing migr
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-lock: setup ## rewrite both requirements*.txt from the .in files (ARGS=--upgrade takes newer ones)
+lock: setup ## rewrite requirements*.txt and tests/tools/go.txt from the .in files (ARGS=--upgrade takes newer ones)
 	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
 	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) $(ARGS) tests/tools/go.in -o tests/tools/go.txt
 
 clean: ## remove caches and collected files (.venv, .env and var/ stay)
 	rm -rf staticfiles .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

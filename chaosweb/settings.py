@@ -112,6 +112,8 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
+# Where rehearsals keep what they pretend; all processes of an installation must see it.
+REHEARSALS_FOLDER = env.text("REHEARSALS_FOLDER", "")
 STATIC_ROOT = Path(env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 HASHED_STATIC = env.flag("HASHED_STATIC", default=not DEBUG)

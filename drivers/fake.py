@@ -6,7 +6,8 @@ It behaves as a real one: overrides with sentinels, idempotence by token, foreig
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -37,6 +38,7 @@ from drivers.protocol import (
     Plan,
     Preview,
     Problem,
+    Suggestion,
     Target,
     Targets,
     Undo,
@@ -73,6 +75,7 @@ class FakeFault(FaultParams):
         title="Target",
         description="One of the connection's targets; empty means all of them.",
         examples=["one"],
+        json_schema_extra={"suggest": "targets"},
     )
     percentage: Annotated[Percentage, AfterValidator(_within_percent)] = Field(
         default=Percentage(100),
@@ -189,6 +192,26 @@ class FakeDriver:
                         Problem(message="Somebody set it.", severity="warning", where=target)
                     )
         return found
+
+    def suggest(self, what: str, given: Mapping[str, Any]) -> list[Suggestion]:
+        """Return the targets (``targets``), or what the control has it offer for the word.
+
+        Raises when no target can be reached.
+        """
+        self._enter("suggest", None)
+        with self._store.open() as state:
+            reached = [each for each in self.targets if each not in state.unreachable]
+            if not reached:
+                raise DriverError(f"{', '.join(self.targets)} cannot be reached.", retryable=True)
+            if what in state.offers:
+                return list(state.offers[what])
+            held = {slot.partition(":")[0] for slot in state.marks}
+        if what != "targets":
+            return []
+        return [
+            Suggestion(value=each, detail="a fault is there now" if each in held else "target")
+            for each in reached
+        ]
 
     def preview(self, request: FaultRequest) -> Preview:
         """Return what would be set on each target."""

@@ -18,7 +18,14 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from drivers.protocol import ConnectionConfig, DriverError, Observation, Plan, TargetState
+from drivers.protocol import (
+    ConnectionConfig,
+    DriverError,
+    Observation,
+    Plan,
+    Suggestion,
+    TargetState,
+)
 
 Clock = Callable[[], float]
 REQUESTS = 100.0
@@ -71,6 +78,7 @@ class FakeState(BaseModel):
     unreachable: set[str] = set()
     delivered: float | None = None
     is_idle: bool = False
+    offers: dict[str, list[Suggestion]] = {}
 
 
 class _Memory:
@@ -200,6 +208,11 @@ class FakeControl:
         """Report this share instead of the requested one; idle: nothing could have met it."""
         with self._open() as state:
             state.delivered, state.is_idle = share, is_idle
+
+    def offer(self, what: str, *suggestions: Suggestion) -> None:
+        """Suggest exactly these for the word."""
+        with self._open() as state:
+            state.offers[what] = list(suggestions)
 
     def value(self, target: str, fault: str) -> str | None:
         """Return what is set on the target now."""

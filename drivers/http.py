@@ -93,7 +93,8 @@ class HttpReader:
     ) -> HttpAnswer:
         """Send one request and return the answer, whatever its status; never tries twice.
 
-        ``follow`` is how many redirects to follow, none by default, and only on the same host.
+        ``follow`` is how many redirects to follow, none by default, and only on the same server:
+        what the headers hold goes to no other host, port or scheme (but from http to https).
         ``timeout_s`` bounds the whole exchange in seconds. Raises RequestRefusedError before
         anything is sent, SourceUnavailableError when no whole answer came in time.
         """
@@ -112,9 +113,11 @@ class HttpReader:
                         elapsed_s=time.monotonic() - started_s,
                         is_truncated=is_truncated,
                     )
-            if _bare(following.url.host) != _bare(request.url.host):
+            if not _is_same_server(request.url, following.url):
+                # The headers may hold a secret, which is for the host that the document names.
                 raise RequestRefusedError(
-                    f"{request.url} redirects to another host, {following.url.host}.",
+                    f"{_place(request)} redirects to another server,"
+                    f" {following.url.host}:{_port(following.url)}.",
                     hint="Probe that address itself, if its host is allowed.",
                 )
             self._permit(following.url)
@@ -155,8 +158,11 @@ class HttpReader:
                 headers={"accept-encoding": "identity", **headers},
                 content=body.encode() if body is not None else None,
             )
-        except (UnicodeError, TypeError, AttributeError) as error:
-            raise RequestRefusedError(f"A header cannot be sent: {error}.") from error
+        except (UnicodeError, TypeError, AttributeError):
+            # What they say quotes the header, which may hold a password.
+            raise RequestRefusedError(
+                "A header cannot be sent.", hint="Names and values must be plain ASCII text."
+            ) from None
 
     def _permit(self, url: httpx.URL) -> None:
         if url.scheme not in ("http", "https") or not is_connectable(url):
@@ -227,8 +233,12 @@ def sending(
     request.extensions["timeout"] = httpx.Timeout(left_s).as_dict()
     try:
         response = client.send(request, stream=True)
-    except httpx.LocalProtocolError as error:
-        raise RequestRefusedError(f"The request cannot be sent: {error}.") from error
+    except httpx.LocalProtocolError:
+        # What it says quotes the header, which may hold a password.
+        raise RequestRefusedError(
+            "The request cannot be sent: a header holds what HTTP does not allow.",
+            hint="Names of headers are letters, digits and -; values have no line breaks.",
+        ) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise _unavailable(request, error) from error
     try:
@@ -275,6 +285,14 @@ def _place(request: httpx.Request) -> str:
 
 def _bare(host: str) -> str:
     return host.lower().rstrip(".")
+
+
+def _is_same_server(one: httpx.URL, other: httpx.URL) -> bool:
+    """Return whether both are one server; https on its usual port is that of http on its own."""
+    if _bare(one.host) != _bare(other.host):
+        return False
+    places = [(url.scheme, _port(url)) for url in (one, other)]
+    return places[0] == places[1] or places == [("http", 80), ("https", 443)]
 
 
 def _port(url: httpx.URL) -> int:

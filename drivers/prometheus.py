@@ -14,6 +14,7 @@ values, never zero.
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import time
@@ -42,6 +43,7 @@ from drivers.prometheus_answers import (
     TimeSeries,
     WorthAnotherTryError,
     join_series,
+    read_duration,
     read_found,
     read_matrix,
     read_samples,
@@ -96,6 +98,12 @@ class Prometheus:
         self._client = open_client(headers=headers, auth=auth, ca_file=options.get("ca_file"))
         self._can_format: bool | None = None
 
+    def within(self, seconds: float) -> Self:
+        """Return a reader of the same server, over the same connections, that waits no longer."""
+        made = copy.copy(self)
+        made.timeout_s = min(self.timeout_s, seconds)
+        return made
+
     def instant(self, query: str, at: Moment | None = None) -> Answer[Sample]:
         """Return the query's value for each series at one moment, now by default.
 
@@ -112,9 +120,12 @@ class Prometheus:
         form = {"query": f"{selector}[{round(length_s * 1000)}ms]", "time": _stamp(at)}
         return read_matrix(self._ask("query", form))
 
-    def range(self, query: str, start: Moment, end: Moment, step: float) -> Answer[TimeSeries]:
+    def range(
+        self, query: str, start: Moment, end: Moment, step: float, most: int = 0
+    ) -> Answer[TimeSeries]:
         """Return the query's values every ``step`` seconds from ``start`` to ``end`` inclusive.
 
+        ``most`` is how many series are enough (0: all of them); older servers give all.
         Asks in slices when the server would refuse so many steps; each slice has the time-out
         for itself. Raises QueryError (also for more than 500 000 steps) and
         SourceUnavailableError.
@@ -136,6 +147,7 @@ class Prometheus:
                 "start": f"{low_ms / 1000:.3f}",
                 "end": f"{(low_ms + (count - 1) * step_ms) / 1000:.3f}",
                 "step": f"{step_ms / 1000:.3f}",
+                **({"limit": str(most)} if most else {}),
             }
             found = self._ask("query_range", form)
             for series in read_matrix(found):
@@ -144,27 +156,76 @@ class Prometheus:
         answer.extend(map(join_series, parts.values()))
         return answer
 
-    def label_values(self, label: str, match: Iterable[str] = ()) -> list[str]:
-        """Return the label's known values, sorted, among the series that match any selector."""
+    def label_values(
+        self, label: str, match: Iterable[str] = (), *, since: Moment | None = None, most: int = 0
+    ) -> list[str]:
+        """Return the label's known values, sorted, among the series that match any selector.
+
+        ``since`` leaves out what was only there before it; at most ``most`` come (0: all).
+        """
         if not re.fullmatch(r"[a-zA-Z_]\w*", label, re.ASCII):
             raise QueryError(f"“{label}” is not a label's name.")
-        return self._texts(f"label/{label}/values", match)
+        return self._texts(f"label/{label}/values", match, since, most)
 
-    def label_names(self, match: Iterable[str] = ()) -> list[str]:
-        """Return the known label names, sorted, among the series that match any selector."""
-        return self._texts("labels", match)
+    def label_names(
+        self, match: Iterable[str] = (), *, since: Moment | None = None, most: int = 0
+    ) -> list[str]:
+        """Return the known label names, sorted, among the series that match any selector.
+
+        ``since`` and ``most`` are as of ``label_values``.
+        """
+        return self._texts("labels", match, since, most)
+
+    def scrape_intervals(self) -> dict[str, float]:
+        """Return the longest interval, in seconds, at which each job's targets are scraped.
+
+        As the server's own list of targets says; empty where it keeps none or does not say, as a
+        query front-end that others write to. Raises SourceUnavailableError.
+        """
+        try:
+            found = self._ask("targets", {"state": "active"})
+        except (NoSuchPathError, QueryError):
+            return {}
+        longest: dict[str, float] = {}
+        with well_formed(self.url):
+            for target in (found.content or {}).get("activeTargets") or ():
+                seconds = read_duration(str(target.get("scrapeInterval", "")))
+                job = str(target["labels"].get("job", ""))
+                if seconds:
+                    longest[job] = max(longest.get(job, 0.0), seconds)
+        return longest
 
     def metric_names(self) -> list[str]:
         """Return the names of all metrics that the server holds, sorted."""
         return self.label_values("__name__")
 
-    def series(self, match: Iterable[str], start: Moment, end: Moment) -> Answer[Mapping[str, str]]:
-        """Return the labels of each series that matches any selector between two moments."""
+    def metadata(self, *, most: int = 0) -> dict[str, list[Mapping[str, str]]]:
+        """Return what targets say of their metrics: type, help and unit, by the metric's name.
+
+        A name has several where targets differ; at most ``most`` names come (0: all).
+        """
+        found = self._ask("metadata", {"limit": str(most)} if most else {})
+        with well_formed(self.url):
+            return {
+                str(name): [
+                    {key: str(row.get(key, "")) for key in ("type", "help", "unit")} for row in rows
+                ]
+                for name, rows in list((found.content or {}).items())[: most or None]
+            }
+
+    def series(
+        self, match: Iterable[str], start: Moment, end: Moment, *, most: int = 0
+    ) -> Answer[Mapping[str, str]]:
+        """Return the labels of each series that matches any selector between two moments.
+
+        At most ``most`` come (0: all).
+        """
         form: dict[str, str | list[str]] = {"match[]": list(match)}
         form |= {"start": _stamp(start), "end": _stamp(end)}
+        form |= {"limit": str(most)} if most else {}
         found = self._ask("series", form)
         with well_formed(self.url):
-            answer = Answer[Mapping[str, str]](dict(row) for row in found.content)
+            answer = Answer[Mapping[str, str]](dict(row) for row in found.content[: most or None])
         return found.annotate(answer)
 
     def parse(self, query: str) -> str:
@@ -239,10 +300,14 @@ class Prometheus:
     def _warning(self, message: str, hint: str) -> Problem:
         return Problem(message=message, hint=hint, severity="warning", where=self.url)
 
-    def _texts(self, path: str, match: Iterable[str]) -> list[str]:
-        found = self._ask(path, {"match[]": list(match)})
+    def _texts(self, path: str, match: Iterable[str], since: Moment | None, most: int) -> list[str]:
+        form: dict[str, str | list[str]] = {"match[]": list(match)}
+        form |= {} if since is None else {"start": _stamp(since)}
+        # Servers before 2.53 know no limit and give all.
+        form |= {"limit": str(most)} if most else {}
+        found = self._ask(path, form)
         with well_formed(self.url):
-            return sorted(str(text) for text in found.content or ())
+            return sorted(str(text) for text in found.content or ())[: most or None]
 
     def _ask(self, path: str, form: Mapping[str, str | list[str]]) -> Found:
         """Ask once, and once more after a lost connection or a 503, within one time-out."""

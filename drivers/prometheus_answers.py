@@ -7,6 +7,7 @@ SourceUnavailableError.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from drivers.http import SourceUnavailableError
 from drivers.protocol import DriverError
 
 T = TypeVar("T")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
 class QueryError(DriverError):
@@ -136,6 +138,14 @@ def read_matrix(found: Found) -> Answer[TimeSeries]:
                 )
             )
     return found.annotate(answer)
+
+
+def read_duration(text: str) -> float | None:
+    """Return a duration as Prometheus writes it (``1m30s``, ``400ms``) in seconds; None if none."""
+    if not re.fullmatch(r"(\d+(ms|[smhdwy]))+", text):
+        return None
+    parts = re.findall(r"(\d+)(ms|[smhdwy])", text)
+    return sum(int(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def join_series(parts: Sequence[TimeSeries]) -> TimeSeries:

@@ -241,6 +241,33 @@ class Owned(_Message):
     plan: Plan | None = None
 
 
+class Member(_Message):
+    """One part of what a connection reaches (an Envoy, a cluster), as it was just found.
+
+    ``flush_s`` is how often its own metrics advance, None where it does not say. ``targets`` are
+    what a fault may name there, ``snippets`` what to add so that more is possible.
+    """
+
+    name: str
+    version: str = ""
+    problems: tuple[Problem, ...] = ()
+    targets: tuple[Suggestion, ...] = ()
+    snippets: tuple[Document, ...] = ()
+    flush_s: float | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether faults can be injected here now."""
+        return not any(problem.severity == "error" for problem in self.problems)
+
+
+class Surveyor(Protocol):
+    """What a driver may offer beside ``Driver``: a look at everything that it reaches."""
+
+    def survey(self) -> list[Member]:
+        """Return every member, those that do not answer with the problem; only reads."""
+
+
 class Driver(Protocol):
     """One backend, opened on one connection. Every method may raise DriverError.
 

@@ -1,6 +1,7 @@
 """Which backends there are: a frozen table of dotted paths, imported on first use.
 
-Two paths for each kind of connection, so that forms can show every fault without loading an SDK.
+Two paths for each backend, so that forms can show every fault without loading an SDK. A backend is
+the first word of its faults' kinds; several may be reached through connections of one kind.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from drivers.protocol import ConnectionConfig, Driver, FaultParams
+from drivers.several import SeveralDrivers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Backend:
     """Where the faults (a tuple of FaultParams classes) and the driver of one kind are found."""
 
     title: str
+    connection: str
+    """The kind of connection that reaches it."""
     faults: str
     driver: str
     """A callable ``(ConnectionConfig) -> Driver``; raises DriverError on unusable options."""
@@ -28,9 +32,15 @@ class Backend:
 BACKENDS: Mapping[str, Backend] = MappingProxyType(
     {
         "envoy": Backend(
-            "Envoy", "drivers.envoy.faults:FAULTS", "drivers.envoy.driver:EnvoyDriver"
+            "Envoy", "envoy", "drivers.envoy.faults:FAULTS", "drivers.envoy.driver:EnvoyDriver"
         ),
-        "fake": Backend("Rehearsal", "drivers.fake:FAULTS", "drivers.fake:FakeDriver"),
+        "kubernetes": Backend(
+            "Kubernetes",
+            "kubernetes",
+            "drivers.kubernetes.faults:FAULTS",
+            "drivers.kubernetes.driver:KubernetesDriver",
+        ),
+        "fake": Backend("Rehearsal", "fake", "drivers.fake:FAULTS", "drivers.fake:FakeDriver"),
     }
 )
 
@@ -50,6 +60,21 @@ def faults() -> Mapping[str, type[FaultParams]]:
     return MappingProxyType(found)
 
 
+def connection_kind(fault: str) -> str:
+    """Return the kind of connection that a fault needs; the fault's first word if it is unknown."""
+    name = fault.partition(".")[0]
+    return BACKENDS[name].connection if name in BACKENDS else name
+
+
+def reached(kind: str) -> list[str]:
+    """Return the backends that connections of the kind reach; none for a source."""
+    return [name for name, backend in BACKENDS.items() if backend.connection == kind]
+
+
 def open_driver(connection: ConnectionConfig) -> Driver:
     """Open the driver of the connection's kind. Raises KeyError (unknown kind), DriverError."""
-    return cast(Driver, _load(BACKENDS[connection.kind].driver)(connection))
+    names = reached(connection.kind)
+    if not names:
+        raise KeyError(connection.kind)
+    opened = {name: cast(Driver, _load(BACKENDS[name].driver)(connection)) for name in names}
+    return opened[names[0]] if len(opened) == 1 else SeveralDrivers(opened)

@@ -9,10 +9,19 @@ from typing import Any
 from drivers import registry
 from drivers.http import HttpAnswer, HttpReader
 from drivers.prometheus import Prometheus
-from drivers.protocol import ConnectionConfig, Driver, DriverError, FaultParams
+from drivers.protocol import ConnectionConfig, Driver, DriverError, FaultParams, Member
 from experiments.models import Connection
 
-__all__ = ["HttpAnswer", "driver", "faults", "fetch", "forget", "is_driver", "prometheus"]
+__all__ = [
+    "HttpAnswer",
+    "Prometheus",
+    "driver",
+    "faults",
+    "fetch",
+    "forget",
+    "is_driver",
+    "prometheus",
+]
 
 _opened: dict[int, tuple[ConnectionConfig, Any]] = {}
 _lock = threading.Lock()
@@ -25,7 +34,12 @@ def faults() -> Mapping[str, type[FaultParams]]:
 
 def is_driver(kind: str) -> bool:
     """Return whether connections of the kind can inject."""
-    return kind in registry.BACKENDS
+    return bool(registry.reached(kind))
+
+
+def connection_kind(fault: str) -> str:
+    """Return the kind of connection that a fault needs."""
+    return registry.connection_kind(fault)
 
 
 def _config(connection: Connection) -> ConnectionConfig:
@@ -67,6 +81,15 @@ def driver(connection: Connection) -> Driver:
     """Return the driver of the connection. Raises DriverError on unusable options."""
     made: Driver = _open(connection)
     return made
+
+
+def survey(connection: Connection) -> list[Member] | None:
+    """Return what the connection reaches, each with what it lacks; None where its driver cannot.
+
+    Raises DriverError.
+    """
+    found = driver(connection)
+    return found.survey() if hasattr(found, "survey") else None
 
 
 def prometheus(connection: Connection) -> Prometheus:

@@ -17,6 +17,7 @@ from demo.settings import DemoConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
+PINNED = (*REQUIREMENTS, "tests/tools/go.txt")
 SCRIPTS = (*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run")
 REQUIRED = ("SECRET_KEY", "CHAOSWEB_FIELD_KEY", "POSTGRES_PASSWORD")
 SECRETS = (*REQUIRED, "METRICS_TOKEN")
@@ -80,7 +81,7 @@ def pins(path: Path) -> dict[str, str]:
 # --- requirements -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", REQUIREMENTS)
+@pytest.mark.parametrize("name", PINNED)
 def test_every_requirement_is_pinned_by_version_and_hash(name: str) -> None:
     locked = pins(ROOT / name)
     assert locked
@@ -93,7 +94,7 @@ def test_every_requirement_is_pinned_by_version_and_hash(name: str) -> None:
     assert loose == []
 
 
-@pytest.mark.parametrize("name", REQUIREMENTS)
+@pytest.mark.parametrize("name", PINNED)
 def test_the_lock_holds_what_was_asked_for(name: str) -> None:
     locked = pins(ROOT / name)
     for package, version in direct_requirements((ROOT / name).with_suffix(".in")).items():
@@ -120,7 +121,7 @@ def test_no_file_names_a_registry_host() -> None:
     assert named == []
 
 
-@pytest.mark.parametrize("name", [*REQUIREMENTS, "requirements.in", "requirements-dev.in"])
+@pytest.mark.parametrize("name", [*PINNED, "requirements.in", "requirements-dev.in"])
 def test_requirements_leave_the_index_to_the_machine(name: str) -> None:
     assert INDEX_OPTIONS.search((ROOT / name).read_text()) is None
 
@@ -139,7 +140,7 @@ def test_scripts_parse_and_stop_at_the_first_error(script: Path) -> None:
     assert script.stat().st_mode & stat.S_IXUSR
 
 
-def test_ci_runs_make_check_and_make_test_and_nothing_else() -> None:
+def test_ci_runs_the_checks_and_every_test_and_nothing_else() -> None:
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     commands = [line for line in lines if line and not line.startswith("#")]
     assert commands == [
@@ -147,6 +148,7 @@ def test_ci_runs_make_check_and_make_test_and_nothing_else() -> None:
         'cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."',
         "make check",
         "make test",
+        "make test-cluster",
     ]
 
 

@@ -26,11 +26,16 @@ NO_ADMIN_LAYER_HINT = (
 )
 # A whole config dump of a mesh is megabytes; each of these masks fits one of its messages.
 _MASKS = (
-    "bootstrap.node.id,bootstrap.node.cluster,bootstrap.layered_runtime",
+    (
+        "bootstrap.node.id,bootstrap.node.cluster,bootstrap.layered_runtime,"
+        "bootstrap.stats_flush_interval"
+    ),
     "static_listeners,dynamic_listeners",
     "static_route_configs,dynamic_route_configs",
     "ecds_filters",
 )
+# One of these asks for names only: Envoy applies the mask to each cluster.
+_CLUSTERS = ("static_clusters", "dynamic_active_clusters")
 _ADDRESS = re.compile(r"(?:http://)?((?:[\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5})/?")
 
 
@@ -82,10 +87,26 @@ class AdminClient:
         self._config = (read_at, config)
         return config
 
+    def clusters(self, deadline: float | None = None) -> list[str]:
+        """Return the names of the Envoy's clusters, as configured now."""
+        found: list[str] = []
+        for resource in _CLUSTERS:
+            path = f"/config_dump?resource={resource}&mask=cluster.name"
+            answer = self._get(path, deadline, may_miss=True)
+            # Envoy answers 400 when it has none of the kind, as without cluster discovery.
+            parts = [] if answer.status_code == 400 else self._json(answer).get("configs", [])
+            found += [str(part.get("cluster", {}).get("name", "")) for part in parts]
+        return [name for name in found if name]
+
     def runtime(self, admin_layer: str | None, deadline: float | None = None) -> Runtime:
         """Return the runtime as it is now; ``admin_layer`` is that layer's name."""
         answer = self._json(self._get("/runtime?format=json", deadline))
         return read_runtime(answer, admin_layer)
+
+    def version(self) -> str:
+        """Return which Envoy it is (``1.40.0``); empty where it does not say."""
+        said = str(self._json(self._get("/server_info", None)).get("version", ""))
+        return said.split("/")[1] if said.count("/") >= 2 else said
 
     def counters(self, path: str, deadline: float | None = None) -> dict[str, float]:
         """Return the counters that ``path`` (see ``payload.stats_path``) asks for."""
@@ -160,6 +181,8 @@ class AdminClient:
         hint = ""
         if answer.status_code == 403:
             hint = "allow_paths of the admin interface must have /runtime, /stats and /config_dump."
+        elif answer.status_code == 404:
+            hint = "Is this an Envoy's admin address?"
         raise DriverError(
             f"{self.address} answered {answer.status_code} to {path}: {answer.text[:200].strip()}",
             retryable=answer.status_code >= 500,

@@ -19,6 +19,8 @@ DEFAULT_KEYS = {
     "delay_duration_runtime": "fault.http.delay.fixed_duration_ms",
     "max_active_faults_runtime": "fault.http.max_active_faults",
 }
+DEFAULT_FLUSH_S = 5.0
+"""Envoy's own ``stats_flush_interval`` where the bootstrap gives none."""
 LEVELS = ("route", "virtual host", "route configuration", "filter")
 """From the most to the least specific: a name that fits several means the first."""
 
@@ -42,6 +44,8 @@ class FaultPoint:
     """Whether only some requests match: by header, upstream cluster or downstream node."""
     requests_stat: str | None = None
     """The counter of the requests that come by, where Envoy keeps one."""
+    host: str = ""
+    """The virtual host that a route belongs to."""
 
     def block(self, name: str) -> str:
         """Return how the block ``abort`` or ``delay`` is armed."""
@@ -62,12 +66,15 @@ class EnvoyConfig:
     admin_layer: str | None = None
     """The name of the admin layer, as the bootstrap gives it."""
     points: tuple[FaultPoint, ...] = field(default=())
+    flush_s: float = DEFAULT_FLUSH_S
+    """How often its histograms advance, in seconds."""
 
 
 def read_config(dump: Iterable[Mapping[str, Any]]) -> EnvoyConfig:
     """Return what matters of ``configs`` of one or more (masked) config dumps."""
     node: Mapping[str, Any] = {}
     layers: list[Mapping[str, Any]] = []
+    flush = ""
     listeners: list[Mapping[str, Any]] = []
     routes: dict[str, Mapping[str, Any]] = {}
     discovered: dict[str, Mapping[str, Any]] = {}
@@ -77,6 +84,7 @@ def read_config(dump: Iterable[Mapping[str, Any]]) -> EnvoyConfig:
             bootstrap = part.get("bootstrap", {})
             node = bootstrap.get("node", {})
             layers = bootstrap.get("layered_runtime", {}).get("layers", [])
+            flush = str(bootstrap.get("stats_flush_interval", ""))
         elif kind == "ListenersConfigDump":
             listeners += [each.get("listener", {}) for each in part.get("static_listeners", [])]
             listeners += [
@@ -106,6 +114,7 @@ def read_config(dump: Iterable[Mapping[str, Any]]) -> EnvoyConfig:
         layers=tuple(str(layer.get("name", "")) for layer in layers),
         admin_layer=admin[0] if admin else None,
         points=tuple(points.values()),
+        flush_s=_seconds(flush) or DEFAULT_FLUSH_S,
     )
 
 
@@ -124,6 +133,15 @@ def select(points: Iterable[FaultPoint], route: str | None, block: str) -> list[
 def names(points: Iterable[FaultPoint]) -> list[str]:
     """Return every name that ``select`` would understand."""
     return sorted({name for point in points for name in point.names if name})
+
+
+def _seconds(text: str) -> float | None:
+    """Return a protobuf duration (``0.400s``) in seconds; None when it is none."""
+    try:
+        found = float(text.removesuffix("s"))
+    except ValueError:
+        return None
+    return found if found > 0 else None
 
 
 def _is_type(config: Mapping[str, Any], name: str) -> bool:
@@ -197,11 +215,18 @@ def _route_points(
                 if route.get("stat_prefix")
                 else None
             )
-            yield from _overriding(route, filters, "route", (name,), prefix, place, stat)
+            yield from _overriding(route, filters, "route", (name,), prefix, place, stat, host_name)
             weighted = route.get("route", {}).get("weighted_clusters", {}).get("clusters", ())
             for cluster in weighted:
                 yield from _overriding(
-                    cluster, filters, "route", (name, cluster.get("name", "")), prefix, place, None
+                    cluster,
+                    filters,
+                    "route",
+                    (name, cluster.get("name", "")),
+                    prefix,
+                    place,
+                    None,
+                    host_name,
                 )
 
 
@@ -213,6 +238,7 @@ def _overriding(
     prefix: str,
     place: str,
     requests: str | None,
+    host: str = "",
 ) -> Iterator[FaultPoint]:
     for filter_name in filters:
         config = holder.get("typed_per_filter_config", {}).get(filter_name, {})
@@ -221,7 +247,13 @@ def _overriding(
         if _is_type(config, FAULT_TYPE):
             label = f"{level} {'/'.join(name for name in names if name) or '(unnamed)'}, {place}"
             yield _point(
-                config, level=level, names=names, prefix=prefix, label=label, requests=requests
+                config,
+                level=level,
+                names=names,
+                prefix=prefix,
+                label=label,
+                requests=requests,
+                host=host,
             )
 
 
@@ -233,6 +265,7 @@ def _point(
     prefix: str,
     label: str,
     requests: str | None,
+    host: str = "",
 ) -> FaultPoint:
     abort, delay = config.get("abort", {}), config.get("delay", {})
     narrowing = ("headers", "upstream_cluster", "downstream_nodes")
@@ -248,6 +281,7 @@ def _point(
         delay=_armed(delay, {"fixed_delay": "fixed", "header_delay": "header"}),
         is_narrowed=any(config.get(field) for field in narrowing),
         requests_stat=requests,
+        host=host,
     )
 
 

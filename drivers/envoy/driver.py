@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from drivers.envoy import evidence
+from drivers.envoy import evidence, suggestions
 from drivers.envoy.checks import problems
 from drivers.envoy.config import DEFAULT_KEYS, EnvoyConfig, FaultPoint, select
 from drivers.envoy.evidence import Seen
@@ -26,16 +27,19 @@ from drivers.envoy.payload import (
     target_plans,
 )
 from drivers.envoy.plans import claims, details, owned_targets, target_plan
+from drivers.envoy.survey import survey
 from drivers.protocol import (
     ConnectionConfig,
     DriverError,
     FaultRequest,
     Handle,
+    Member,
     Observation,
     Owned,
     Plan,
     Preview,
     Problem,
+    Suggestion,
     Target,
     Targets,
     UnknownOutcomeError,
@@ -45,6 +49,11 @@ logger = logging.getLogger(__name__)
 
 RECOVER_BUDGET_S = 4.5
 """What recover may take in all: its promise is 5 s."""
+SUGGEST_BUDGET_S = 1.5
+"""What suggest may take in all: somebody is typing."""
+
+Answer = TypeVar("Answer")
+
 _UNDO = (
     "The earlier value is put back, or the key deleted, in one request per Envoy. Requests held "
     "back at that moment still wait. Envoy has no dead-man's switch: without ChaosWeb the fault "
@@ -82,6 +91,28 @@ class EnvoyDriver:
             else:
                 found += result
         return found
+
+    def suggest(self, what: str, given: Mapping[str, Any]) -> list[Suggestion]:
+        """Return the names that ``route`` may take (``routes``), or the clusters (``clusters``).
+
+        Envoys that do not answer are left out. Raises when none does.
+        """
+        deadline = time.monotonic() + SUGGEST_BUDGET_S
+        if what == "routes":
+            return suggestions.routes(
+                self._answered(
+                    lambda each: self._fleet.client(each).config(fresh=True, deadline=deadline)
+                )
+            )
+        if what == "clusters":
+            return suggestions.clusters(
+                self._answered(lambda each: self._fleet.client(each).clusters(deadline))
+            )
+        return []
+
+    def survey(self) -> list[Member]:
+        """Return every Envoy: its version, what a fault can name there, and what is missing."""
+        return survey(self._fleet)
 
     def preview(self, request: FaultRequest) -> Preview:
         """Return the requests that would be sent. A route's own keys are known only online."""
@@ -252,6 +283,14 @@ class EnvoyDriver:
                 found.setdefault(token, []).append(target)
                 kinds[token] = kind
         return [self._rebuilt(token, kinds[token], found[token]) for token in sorted(found)]
+
+    def _answered(self, ask: Callable[[str], Answer]) -> list[Answer]:
+        """Return what the Envoys that answer say. Raises when none does."""
+        results = self._fleet.each(ask, self._fleet.addresses)
+        found = [each for each in results.values() if not isinstance(each, DriverError)]
+        if not found:
+            answers(results)
+        return found
 
     def _rebuilt(self, token: str, kind: str, parts: Sequence[TargetPlan]) -> Owned:
         targets = tuple(

@@ -58,6 +58,7 @@ Route = Annotated[
         ),
         max_length=200,
         examples=["carts", "ingress"],
+        json_schema_extra={"suggest": "routes"},
     ),
     AfterValidator(_bare_name),
 ]

@@ -141,12 +141,17 @@ def _neighbours(
     least = min(averages)
     if least <= 0 or least >= LEAST_REQUESTS_PER_BIN:
         return 1, ()
-    count = math.ceil(LEAST_REQUESTS_PER_BIN / least)
+    count = neighbours_for(least)
     note = (
         f"{least:.0f} requests per bin, needs {LEAST_REQUESTS_PER_BIN}:"
         f" {count} neighbouring bins merged into one"
     )
     return count, (note,)
+
+
+def neighbours_for(requests: float) -> int:
+    """Return how many neighbouring bins of so many requests each have 50 of them together."""
+    return max(1, math.ceil(LEAST_REQUESTS_PER_BIN / requests))
 
 
 def shortcomings(read_: Read, missing: Mapping[PhaseName, float]) -> tuple[str, ...]:

@@ -196,21 +196,36 @@ def _remarks(sli: SliEvidence, comparison: Comparison, limit: State) -> tuple[st
 
 
 def _too_coarse(sli: SliEvidence, read: gate.Read) -> tuple[float, float] | None:
-    """Return the bucket that is too wide to tell whether the quantile is inside the margin.
-
-    A quantile may lie anywhere in its bucket: where in it is interpolated, not measured. None
-    where the buckets are finer than the margin, or far enough apart to decide by themselves.
-    """
+    """Return the bucket that is too wide to tell whether the quantile is inside the margin."""
     measure = read.measure
-    if not isinstance(measure, QuantileOfSums) or sli.expect == "may_degrade":
+    if not isinstance(measure, QuantileOfSums):
         return None
+    before = measure.bucket(read.samples["baseline"].sums)
+    after = measure.bucket(read.samples["fault"].sums)
+    return coarse_bucket(sli, read.value("baseline"), before, after)
+
+
+def margin_at(sli: SliEvidence, baseline: float) -> float | None:
+    """Return the declared margin at a baseline, in the SLI's unit; of two the larger applies."""
     absolute, relative = sli.margin_absolute, sli.margin_relative
     if absolute is None and relative is None:
         return None
-    # Of two margins the larger applies.
-    margin = max(absolute or 0.0, (relative or 0.0) * read.value("baseline"))
-    before = measure.bucket(read.samples["baseline"].sums)
-    after = measure.bucket(read.samples["fault"].sums)
+    return max(absolute or 0.0, (relative or 0.0) * baseline)
+
+
+def coarse_bucket(
+    sli: SliEvidence, baseline: float, before: tuple[float, float], after: tuple[float, float]
+) -> tuple[float, float] | None:
+    """Return that of two buckets which is too wide to tell a change within the margin from more.
+
+    ``before`` and ``after`` are the bounds of the buckets that hold the quantile in the baseline,
+    where it is ``baseline``, and during the fault. A quantile may lie anywhere in its bucket: where
+    in it is interpolated, not measured. None where the buckets are finer than the margin, or far
+    enough apart to decide by themselves.
+    """
+    margin = margin_at(sli, baseline)
+    if margin is None or sli.expect == "may_degrade":
+        return None
     if math.isinf(after[1]):
         return None  # The comparison knows of it: its interval has no upper end.
     first, second = (before, after) if sli.worse_sign > 0 else (after, before)

@@ -259,10 +259,11 @@ class Preview(ApiView):
         if reach is None:
             raise InvalidDocumentError([SpecError(("reach",), "must be yes or no")])
         body = read_document(request)
-        raw = body.read()
-        if not isinstance(raw, Mapping):
-            told = "the document must be a mapping of fields"
-            raise InvalidDocumentError([SpecError((), told)])
+        with errors.of_text(body.text):
+            raw = body.read()
+            if not isinstance(raw, Mapping):
+                told = "the document must be a mapping of fields"
+                raise InvalidDocumentError([SpecError((), told)])
         shown = previewing.preview(raw=raw, environment=body.environment, reach=reach)
         answer = dict(exchange_shapes.PreviewShape(shown).data)
-        return Response({**answer, "errors": errors.tell(shown.errors)})
+        return Response({**answer, "errors": errors.tell(shown.errors, body.text)})

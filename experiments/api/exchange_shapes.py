@@ -16,13 +16,6 @@ class NoteShape(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-class PlacedErrorShape(ErrorShape):
-    """One error of a file, with line and column (from 1) where they are known."""
-
-    line = serializers.IntegerField(allow_null=True)
-    column = serializers.IntegerField(allow_null=True)
-
-
 class FoundShape(serializers.Serializer[Any]):
     """One experiment of a file, and what becomes of it."""
 
@@ -49,7 +42,7 @@ class ReportShape(serializers.Serializer[Any]):
     kept = NoteShape(many=True)
     changed = NoteShape(many=True)
     lost = NoteShape(many=True)
-    errors = PlacedErrorShape(many=True)  # type: ignore[assignment]
+    errors = ErrorShape(many=True)  # type: ignore[assignment]
 
 
 class ImportShape(serializers.Serializer[Any]):

@@ -10,6 +10,7 @@ from django.db.models import Count, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -19,8 +20,8 @@ from experiments.api.base import ApiView, ListView, one, person
 from experiments.api.bodies import DocumentBody, read_document
 from experiments.api.parsing import JsonParser, OldYamlParser, YamlParser
 from experiments.domain.errors import InvalidDocumentError, SpecError
-from experiments.models import Experiment, ExperimentVersion
-from experiments.services import authoring, launching, people, previewing
+from experiments.models import Experiment, ExperimentVersion, User
+from experiments.services import authoring, launching, people, querying
 
 _DOCUMENT: dict[str, Any] = {
     "application/json": shapes.DocumentShape,
@@ -50,7 +51,8 @@ class Validate(ApiView):
             found, notes = _check(body)
         except InvalidDocumentError as error:
             found, notes = list(error.errors), ()
-        answer = {"valid": not found, "errors": errors.tell(found), "notes": list(notes)}
+        told = errors.tell(found, body.text)
+        answer = {"valid": not found, "errors": told, "notes": list(notes)}
         return Response(answer)
 
 
@@ -63,7 +65,7 @@ def _check(body: DocumentBody) -> tuple[list[SpecError], tuple[str, ...]]:
         return found, ()
     if parsed.spec is not None:
         found += launching.fits(parsed.spec, body.environment)
-    asked = previewing.queries(raw=raw, environment=body.environment)
+    asked = querying.queries(raw=raw, environment=body.environment)
     told = {error.path for error in found}
     return found + [error for error in asked.errors if error.path not in told], asked.notes
 
@@ -82,9 +84,14 @@ def _save(request: Request, experiment: Experiment | None) -> ExperimentVersion:
     user = person(request)
     people.require(user, "author_experiment", "write experiments")
     body = read_document(request)
+    with errors.of_text(body.text):
+        return _stored(body, user, experiment)
+
+
+def _stored(body: DocumentBody, user: User, experiment: Experiment | None) -> ExperimentVersion:
     raw = body.read()
     if body.environment is not None and isinstance(raw, Mapping):
-        unread = previewing.queries(raw=raw, environment=body.environment).errors
+        unread = querying.queries(raw=raw, environment=body.environment).errors
         if unread:
             told = authoring.validate(raw).errors
             raise InvalidDocumentError([*told, *unread])
@@ -115,10 +122,26 @@ class Experiments(ListView):
 
     parser_classes = (JsonParser, YamlParser, OldYamlParser)
 
-    @extend_schema(operation_id="experiment_list", responses=shapes.ExperimentBriefShape(many=True))
+    @extend_schema(
+        operation_id="experiment_list",
+        parameters=[
+            OpenApiParameter(
+                "archived",
+                str,
+                enum=["no", "yes", "all"],
+                description="Archived ones; no if left out.",
+            )
+        ],
+        responses={200: shapes.ExperimentBriefShape(many=True), 400: shapes.DetailShape},
+    )
     def get(self, request: Request) -> Response:
         """List the experiments, the one that was changed last first."""
+        asked = request.query_params.get("archived", "no")
+        if asked not in ("no", "yes", "all"):
+            raise ValidationError({"detail": f"archived: “{asked}” is none of no, yes, all."})
         rows = _experiments().order_by("-updated_at", "pk")
+        if asked != "all":
+            rows = rows.filter(archived_at__isnull=asked == "no")
         return self.page_of(request, rows, shapes.ExperimentBriefShape)
 
     @extend_schema(
@@ -141,6 +164,40 @@ class OneExperiment(ApiView):
     )
     def get(self, request: Request, name: str) -> Response:
         """Answer the experiment and its newest version."""
+        return Response(shapes.ExperimentShape(one(_experiments(), "experiment", name=name)).data)
+
+
+class Archive(ApiView):
+    """An experiment taken out of the list."""
+
+    parser_classes = (JsonParser,)
+
+    @extend_schema(
+        operation_id="experiment_archive",
+        request=None,
+        responses={200: shapes.ExperimentShape, 403: shapes.DetailShape, 404: shapes.DetailShape},
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """Archive the experiment: it is listed and run no more; nothing of it is lost."""
+        experiment = one(Experiment.objects.all(), "experiment", name=name)
+        authoring.archive(experiment=experiment, user=person(request))
+        return Response(shapes.ExperimentShape(one(_experiments(), "experiment", name=name)).data)
+
+
+class Unarchive(ApiView):
+    """An experiment put back into the list."""
+
+    parser_classes = (JsonParser,)
+
+    @extend_schema(
+        operation_id="experiment_unarchive",
+        request=None,
+        responses={200: shapes.ExperimentShape, 403: shapes.DetailShape, 404: shapes.DetailShape},
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """Put the experiment back into the list."""
+        experiment = one(Experiment.objects.all(), "experiment", name=name)
+        authoring.unarchive(experiment=experiment, user=person(request))
         return Response(shapes.ExperimentShape(one(_experiments(), "experiment", name=name)).data)
 
 

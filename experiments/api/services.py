@@ -13,7 +13,7 @@ from rest_framework.reverse import reverse
 from experiments.api import shapes
 from experiments.api.base import ApiView, ListView, one, person
 from experiments.models import Service
-from experiments.services import describing
+from experiments.services import describing, people
 
 _REFUSED: dict[int, Any] = {400: shapes.ErrorsShape, 403: shapes.DetailShape}
 
@@ -68,6 +68,8 @@ class Services(ListView):
     )
     def post(self, request: Request) -> Response:
         """Describe a service."""
+        people.require(person(request), "author_experiment", "describe services")
+        describing.check(request.data)
         made = describing.save(raw=request.data, user=person(request))
         where = reverse("api_service", args=[made.name], request=request)
         answer = ServiceShape(made).data
@@ -97,5 +99,7 @@ class OneService(ApiView):
         if isinstance(raw, dict):
             told = {key: raw[key] for key in raw if key not in ("sli_changes", "updated_at")}
             raw = {"name": name, **told}
+        people.require(person(request), "author_experiment", "describe services")
+        describing.check(raw)
         changed = describing.save(raw=raw, user=person(request), service=known)
         return Response(ServiceShape(changed).data)

@@ -22,6 +22,11 @@ class ErrorShape(serializers.Serializer[Any]):
 
     path = serializers.ListField(child=serializers.JSONField())
     where = serializers.CharField()
+    line = serializers.IntegerField(
+        allow_null=True,
+        help_text="In the text or file that was sent, from 1; null where it is not known.",
+    )
+    column = serializers.IntegerField(allow_null=True)
     message = serializers.CharField()
 
 

@@ -30,6 +30,10 @@ urlpatterns: list[URLPattern] = [
     path("experiments/<slug:name>/export", exchange.Export.as_view(), name="api_export"),
     path("experiments", experiments.Experiments.as_view(), name="api_experiments"),
     path("experiments/<slug:name>", experiments.OneExperiment.as_view(), name="api_experiment"),
+    path("experiments/<slug:name>/archive", experiments.Archive.as_view(), name="api_archive"),
+    path(
+        "experiments/<slug:name>/unarchive", experiments.Unarchive.as_view(), name="api_unarchive"
+    ),
     path("experiments/<slug:name>/versions", experiments.Versions.as_view(), name="api_versions"),
     path(
         "experiments/<slug:name>/versions/<int:number>",

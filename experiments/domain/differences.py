@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-_NOUNS = {
+NOUNS = {
     "slis": "SLI",
     "method": "action",
     "guardrails": "guardrail",
@@ -19,7 +19,8 @@ _NOUNS = {
     "parameters": "parameter",
 }
 _LONGEST = 160
-_ABSENT: Any = object()
+ABSENT: Any = object()
+"""Stands for the value of a field that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,14 @@ class Difference:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
     """Return every change from one document to the other, in the order of the new one."""
     keys = [*new, *(key for key in old if key not in new)]
-    return [
-        found for key in keys for found in _of(key, old.get(key, _ABSENT), new.get(key, _ABSENT))
-    ]
+    return [found for key in keys for found in _of(key, old.get(key, ABSENT), new.get(key, ABSENT))]
 
 
 def _of(key: str, old: Any, new: Any) -> Iterator[Difference]:
-    if key in _NOUNS:
+    if key in NOUNS:
         olds, news = _items(old), _items(new)
         if olds is not None and news is not None:
-            yield from _listed(_NOUNS[key], olds, news, is_ordered=isinstance(new, list))
+            yield from _listed(NOUNS[key], olds, news, is_ordered=isinstance(new, list))
             return
     if isinstance(old, Mapping) or isinstance(new, Mapping):
         yield from _fields(key, "", old, new)
@@ -57,7 +56,7 @@ def _of(key: str, old: Any, new: Any) -> Iterator[Difference]:
 
 def _items(found: Any) -> dict[str, Any] | None:
     """Return the items by name (a number stands for one without); None for what is no list."""
-    if found is _ABSENT:
+    if found is ABSENT:
         return {}
     if isinstance(found, Mapping):
         return dict(found)
@@ -78,7 +77,7 @@ def _listed(
     renamed: dict[str, str] = {}
     for name, item in news.items():
         if name not in olds:
-            was = next((each for each in gone if _unnamed(olds[each]) == _unnamed(item)), None)
+            was = next((each for each in gone if unnamed(olds[each]) == unnamed(item)), None)
             if was is not None:
                 gone.remove(was)
                 renamed[name] = was
@@ -89,9 +88,9 @@ def _listed(
         elif name in renamed:
             yield Difference("renamed", where, "name", renamed[name], name)
         else:
-            yield Difference("added", where, new=_said(item))
+            yield Difference("added", where, new=said(item))
     for name in gone:
-        yield Difference("removed", f"{noun} {name}", old=_said(olds[name]))
+        yield Difference("removed", f"{noun} {name}", old=said(olds[name]))
     if is_ordered:
         before = [name for name in olds if name in news]
         after = [name for name in news if name in olds]
@@ -99,7 +98,7 @@ def _listed(
             yield Difference("moved", f"order of {noun}s", "", ", ".join(before), ", ".join(after))
 
 
-def _unnamed(item: Any) -> str:
+def unnamed(item: Any) -> str:
     """Return everything but the name, told apart by type: true is not 1."""
     if isinstance(item, Mapping):
         item = {key: value for key, value in item.items() if key != "name"}
@@ -111,16 +110,16 @@ def _fields(where: str, field: str, old: Any, new: Any) -> Iterator[Difference]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*new, *(key for key in old if key not in new)]:
             below = f"{field}.{key}" if field else str(key)
-            yield from _fields(where, below, old.get(key, _ABSENT), new.get(key, _ABSENT))
-    elif old is _ABSENT:
-        yield Difference("added", where, field, new=_said(new))
-    elif new is _ABSENT:
-        yield Difference("removed", where, field, old=_said(old))
+            yield from _fields(where, below, old.get(key, ABSENT), new.get(key, ABSENT))
+    elif old is ABSENT:
+        yield Difference("added", where, field, new=said(new))
+    elif new is ABSENT:
+        yield Difference("removed", where, field, old=said(old))
     elif json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True):
-        yield Difference("changed", where, field, _said(old), _said(new))
+        yield Difference("changed", where, field, said(old), said(new))
 
 
-def _said(value: Any) -> str:
+def said(value: Any) -> str:
     """Return a value as people would write it, cut where it is long."""
     text = value if isinstance(value, str) else _flow(value)
     if isinstance(value, str) and not value.strip():

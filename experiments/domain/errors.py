@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import difflib
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +38,7 @@ _PATTERNS = {
     r"^https?://[^\s/]+\S*$": "is no address; write for example http://front/health",
 }
 
+_LONGEST = 60
 _MOST_HINTS = 50
 """A document of ten thousand unknown fields is not read for ten thousand near ones."""
 
@@ -44,7 +48,7 @@ class SpecError:
     """One error of a document: where it is, and what was found and would be right.
 
     ``line`` and ``column`` (from 1) are known where a text could not be read; ``message`` then
-    names the line, too.
+    names the line, too, unless there is a path to name.
     """
 
     path: Path
@@ -72,9 +76,48 @@ class InvalidDocumentError(ValueError):
         super().__init__("; ".join(str(error) for error in self.errors))
 
 
-def _show(value: Any) -> str:
-    text = f"“{value}”" if isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+def show(value: Any) -> str:
+    """Return a value as its author would know it again: JSON, texts in quotes, at most a line."""
+    if value is None or value == "":
+        return "empty"
+    if isinstance(value, str):
+        text = f"“{value}”"
+    elif isinstance(value, list | tuple):
+        text = "a list"
+    elif isinstance(value, Mapping):
+        text = "a mapping"
+    else:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}…"
+
+
+def _number(bound: object) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
+
+
+def _choice(found: Any, expected: str) -> str:
+    """Say which words may stand in a place; pydantic lists them as Python has them."""
+    words = re.findall(r"'([^']*)'", expected) or [expected]
+    one_of = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    if found is None or found == "":
+        return f"is empty: write {one_of}"
+    if len(words) == 1:
+        return f"must be {one_of}, not {show(found)}"
+    near = difflib.get_close_matches(found, words, n=1) if isinstance(found, str) else []
+    hint = f"; did you mean “{near[0]}”?" if near else ""
+    return f"{show(found)} is none of {one_of}{hint}"
+
+
+def _as_shown(message: str, found: Any) -> str:
+    """Return what a unit says of a value, the value as its author wrote it."""
+    if found is None or found == "":
+        begun = repr(found) if found is None else "“”"
+        hint = message.partition("; ")[2]
+        is_about = message.startswith(f"{begun} ")
+        return "; ".join(filter(None, ("is empty", hint))) if is_about else message
+    if isinstance(found, str) or not message.startswith(repr(found)):
+        return message
+    return show(found) + message.removeprefix(repr(found))
 
 
 def _message(error: ErrorDetails) -> str:
@@ -82,7 +125,10 @@ def _message(error: ErrorDetails) -> str:
     if kind == "missing":
         return "is missing"
     if kind in _TEXTS:
-        return _TEXTS[kind] if kind == "extra_forbidden" else f"{_TEXTS[kind]}, not {_show(found)}"
+        if kind == "extra_forbidden":
+            return _TEXTS[kind]
+        is_empty = found is None or found == ""
+        return f"is empty, and {_TEXTS[kind]}" if is_empty else f"{_TEXTS[kind]}, not {show(found)}"
     bounds = {
         "greater_than": ("more than", "gt"),
         "greater_than_equal": ("at least", "ge"),
@@ -91,9 +137,9 @@ def _message(error: ErrorDetails) -> str:
     }
     if kind in bounds:
         word, key = bounds[kind]
-        return f"must be {word} {context[key]}, not {_show(found)}"
+        return f"must be {word} {_number(context[key])}, not {show(found)}"
     if kind in ("literal_error", "enum"):
-        return f"{_show(found)} is none of {context['expected']}"
+        return _choice(found, str(context["expected"]))
     if kind == "string_too_long":
         return f"must be at most {context['max_length']} characters long"
     if kind == "string_too_short" or (kind == "string_pattern_mismatch" and found == ""):
@@ -101,12 +147,30 @@ def _message(error: ErrorDetails) -> str:
     if kind == "too_short":
         return "needs at least one"
     if kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
-        return f"{_show(found)} {_PATTERNS[context['pattern']]}"
+        return f"{show(found)} {_PATTERNS[context['pattern']]}"
     if kind == "string_pattern_mismatch":
-        return f"{_show(found)} does not match {context['pattern']}"
+        return f"{show(found)} does not match {context['pattern']}"
     if kind == "value_error":
-        return str(context["error"])
-    return error["msg"]
+        return _as_shown(str(context["error"]), found)
+    return _as_shown(error["msg"], found)
+
+
+_QUANTITY = "must be a number, or a text with a unit such as 500ms or 1%"
+_EITHER = {
+    **dict.fromkeys(("min", "max", "absolute", "above", "below"), _QUANTITY),
+    "status": "must be a status such as 200, or a list of them",
+    "equals": "must be a text, a number, true or false",
+}
+"""What is said of a field that may be of several types; pydantic has an error for each of them."""
+_TYPE = re.compile(r"(str|float|int|bool|tuple\[.*\])$")
+
+
+def _plain(path: Path, message: str) -> tuple[Path, str]:
+    """Drop the type that pydantic writes behind a field that may be of several."""
+    for index, (part, kind) in enumerate(itertools.pairwise(path)):
+        if part in _EITHER and isinstance(kind, str) and _TYPE.match(kind):
+            return path[: index + 1], _EITHER[str(part)]
+    return path, message
 
 
 def from_pydantic(
@@ -126,5 +190,6 @@ def from_pydantic(
         if details["type"] == "extra_forbidden" and hint is not None and left:
             left -= 1
             message = "; ".join(filter(None, (message, hint(details["loc"]))))
-        told.append(SpecError((*prefix, *details["loc"]), message))
-    return told
+        path, message = _plain(details["loc"], message)
+        told.append(SpecError((*prefix, *path), message))
+    return list(dict.fromkeys(told))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from experiments.domain.errors import Path, SpecError
 MAX_DEPTH = 40
 MAX_NODES = 100_000
 _MAX_BITS = 64
+_MOST_TOLD = 200
 
 
 def problems(raw: Any) -> list[SpecError]:
@@ -22,6 +24,8 @@ def problems(raw: Any) -> list[SpecError]:
     waiting: list[tuple[Any, Path]] = [(raw, ())]
     seen = 0
     while waiting:
+        if len(found) > _MOST_TOLD:
+            return [*found[:_MOST_TOLD], SpecError((), f"has more than {_MOST_TOLD} such errors")]
         node, path = waiting.pop()
         seen += 1
         if seen > MAX_NODES:
@@ -34,13 +38,18 @@ def problems(raw: Any) -> list[SpecError]:
                     waiting.append((value, (*path, key)))
                 else:
                     found.append(
-                        SpecError(path, f"the key {key!r} is not a text; put it in quotes")
+                        SpecError(path, f"the key {_shown(key)} is not a text; put it in quotes")
                     )
         elif isinstance(node, list | tuple):
             waiting += [(value, (*path, index)) for index, value in enumerate(node)]
         elif problem := _scalar_problem(node):
             found.append(SpecError(path, problem))
     return found
+
+
+def _shown(key: Any) -> str:
+    """Return a key as YAML has it."""
+    return json.dumps(key) if key is None or isinstance(key, bool) else repr(key)[:60]
 
 
 def _scalar_problem(value: Any) -> str:

@@ -38,7 +38,7 @@ def positive(value: Duration) -> Duration:
 def not_negative(value: Duration) -> Duration:
     """Refuse a negative duration, or one longer than a week."""
     if value < 0:
-        raise ValueError(f"must not be negative, not {value}")
+        raise ValueError(f"must not be negative, as {value} is")
     return _within_a_week(value)
 
 
@@ -79,6 +79,8 @@ class FaultAction(_Action):
     def _known(cls, value: str, info: ValidationInfo) -> str:
         faults = _catalogue(info)
         if value not in faults:
+            if not value.strip():
+                raise ValueError(f"is empty; there are {', '.join(sorted(faults))}")
             near = [kind for kind in faults if kind.split(".")[-1] == value.split(".")[-1]]
             raise ValueError(
                 f"“{value}” is not a fault that ChaosWeb knows; "

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from drivers.units import Duration, Percentage, Rate, Size, UnitError
-from experiments.domain import nearest
-from experiments.domain.errors import Path, SpecError, from_pydantic
+from experiments.domain import nearest, secrets
+from experiments.domain.errors import Path, SpecError, from_pydantic, show
 
 Kind = Literal["duration", "percentage", "rate", "size", "number", "integer", "text", "boolean"]
 _UNITS = {"duration": Duration, "percentage": Percentage, "rate": Rate, "size": Size}
@@ -26,6 +26,12 @@ SAMPLES: Mapping[Kind, Any] = {
     "boolean": True,
 }
 """What stands for a parameter while it has no value: a document is checked with it, never run."""
+_NOUNS = {
+    "number": "a number",
+    "integer": "a whole number",
+    "text": "a text",
+    "boolean": "true or false",
+}
 REFERENCE = re.compile(r"\$\{([a-z][a-z0-9_]*)\}")
 _SCALARS = (str, int, float, bool)
 
@@ -39,11 +45,12 @@ class Parameter(BaseModel):
     default: Any = None
     description: str = ""
 
-    @model_validator(mode="after")
-    def _default_fits(self) -> Parameter:
-        if self.default is not None:
-            coerce(self.type, self.default)
-        return self
+    @field_validator("default")
+    @classmethod
+    def _fits(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and "type" in info.data:
+            coerce(info.data["type"], value)
+        return value
 
 
 def coerce(kind: Kind, value: Any) -> Any:
@@ -63,7 +70,7 @@ def coerce(kind: Kind, value: Any) -> Any:
             return number
         if kind == "integer" and number.is_integer():
             return int(number)
-    raise ValueError(f"“{value}” is not a {kind}")
+    raise ValueError(f"{show(value)} is not {_NOUNS[kind]}")
 
 
 def _hint(path: Path) -> str:
@@ -106,6 +113,10 @@ def settle(
         value = given.get(name, parameter.default)
         if value is None:
             errors.append(SpecError(("parameters", name), "needs a value: it has no default"))
+            continue
+        if name in given and secrets.is_meant(value):
+            message = "must not be a secret: only a header of an HTTP probe may name one"
+            errors.append(SpecError(("parameters", name), message))
             continue
         try:
             values[name] = coerce(parameter.type, value)

@@ -7,33 +7,29 @@ metrics; Micrometer, as Spring Boot and Quarkus publish it (``http_server_reques
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
 from experiments.domain import promql
+from experiments.domain.preset_fields import (
+    CLUSTER,
+    ISTIO,
+    LISTENER,
+    MATCHERS,
+    QUANTILE,
+    REQUESTS,
+    SERVICE,
+    STATUS_LABEL,
+    PresetField,
+)
 
 Path = tuple[str, ...]
-Reads = Literal["text", "matchers", "metric", "label", "quantile"]
 
 
 class PresetError(ValueError):
     """A preset that cannot be written out; the message holds all its problems."""
-
-
-@dataclass(frozen=True, slots=True)
-class PresetField:
-    """One value that a preset needs; ``default`` is used where it is not given."""
-
-    name: str
-    title: str
-    description: str
-    default: str | float = ""
-    required: bool = False
-    reads: Reads = "text"
-    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +53,15 @@ class Preset:
         found = self.problems(given)
         if found:
             raise PresetError("; ".join(f"{'.'.join(path)}: {message}" for path, message in found))
-        values = {field.name: str(_value(field, given)).strip() for field in self.fields}
+        values = self.texts(given)
         selectors: dict[str, Any] = dict(self.write(values))
         if self.kind == "quantile":
             selectors["q"] = float(values["q"])
         return {self.kind: selectors, "unit": self.unit}
+
+    def texts(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Return the text of every field, its default where it is not given."""
+        return {field.name: str(field.value(given)).strip() for field in self.fields}
 
     def problems(self, given: Mapping[str, Any]) -> list[tuple[Path, str]]:
         """Return every (path, message) of fields that are unknown, missing or unusable."""
@@ -72,7 +72,7 @@ class Preset:
                 message = f"{self.name} has no field “{name}”; {_nearest(str(name), known)}"
                 found.append((("with", str(name)), message))
         for field in self.fields:
-            problem = _problem(field, _value(field, given))
+            problem = field.problem(field.value(given))
             if problem:
                 found.append((("with", field.name), problem))
         matchers = str(given.get("matchers") or "")
@@ -98,61 +98,9 @@ def expand(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return PRESETS[name].expand(given)
 
 
-def _value(field: PresetField, given: Mapping[str, Any]) -> Any:
-    found = given.get(field.name)
-    return field.default if found is None else found
-
-
 def _nearest(name: str, known: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean “{near[0]}”?" if near else f"write one of {', '.join(known)}"
-
-
-def _problem(field: PresetField, value: Any) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return f"{field.title} must be a text or a number, not {type(value).__name__}"
-    text = str(value).strip()
-    if not text:
-        return f"is needed: {field.description}" if field.required else None
-    if field.choices and text not in field.choices:
-        return f"“{text}” is none of {', '.join(field.choices)}"
-    if field.name == "listener" and text == "admin":
-        return "“admin” is Envoy's own admin interface; write the stat_prefix of a listener"
-    return _READERS[field.reads](text)
-
-
-def _quantile_problem(text: str) -> str | None:
-    try:
-        q = float(text)
-    except ValueError:
-        q = math.nan
-    return None if 0 < q < 1 else f"“{text}” is no quantile; write for example 0.95"
-
-
-def _metric_problem(text: str) -> str | None:
-    problem = promql.check_selector(text)
-    if problem:
-        return problem
-    if "{" in text:
-        return "write only the metric's name; its labels belong into matchers"
-    return "write the name without its _bucket" if text.endswith("_bucket") else None
-
-
-def _label_problem(text: str) -> str | None:
-    try:
-        promql.matcher(text, "")
-    except promql.SelectorError as error:
-        return str(error)
-    return None
-
-
-_READERS: Mapping[Reads, Callable[[str], str | None]] = {
-    "text": lambda text: None,
-    "matchers": promql.check_matchers,
-    "metric": _metric_problem,
-    "label": _label_problem,
-    "quantile": _quantile_problem,
-}
 
 
 def _select(metric: str, values: Mapping[str, str], **labels: str) -> str:
@@ -163,40 +111,6 @@ def _select(metric: str, values: Mapping[str, str], **labels: str) -> str:
 
 def _only_5xx(selector: str, label: str) -> str:
     return promql.with_matchers(selector, promql.matcher(label, "5..", "=~"))
-
-
-_Q = PresetField("q", "Quantile", "between 0 and 1", 0.95, reads="quantile")
-_MORE = PresetField(
-    "matchers", "More matchers", 'narrows it further, as in pod=~"front-.*"', reads="matchers"
-)
-_LISTENER = PresetField(
-    "listener", "Listener", "the stat_prefix of Envoy's HTTP connection manager", required=True
-)
-_CLUSTER = PresetField("cluster", "Cluster", "the cluster's name in Envoy", required=True)
-_SERVICE = PresetField(
-    "service", "Service", "the service's name, as its label has it", required=True
-)
-_REQUESTS = PresetField(
-    "metric",
-    "Histogram",
-    "its name without _bucket",
-    "http_request_duration_seconds",
-    reads="metric",
-)
-_CODE = PresetField(
-    "label", "Status label", "the label that holds 200, 503, …", "code", reads="label"
-)
-_ISTIO = (
-    _SERVICE,
-    PresetField("namespace", "Namespace", "the service's namespace; any if empty"),
-    PresetField(
-        "reporter",
-        "Reporter",
-        "who counts: source (the callers) or destination; both would count everything twice",
-        "source",
-        choices=("source", "destination"),
-    ),
-)
 
 
 def _edge(metric: str, values: Mapping[str, str]) -> str:
@@ -233,7 +147,7 @@ _TABLE = (
         "Share of 5xx answers that callers of the listener get; sees faults of this very Envoy.",
         "ratio",
         "ratio",
-        (_LISTENER, _MORE),
+        (LISTENER, MATCHERS),
         lambda with_: _envoy_errors(_edge("envoy_http_downstream_rq_xx", with_)),
     ),
     Preset(
@@ -243,7 +157,7 @@ _TABLE = (
         "very Envoy. Advances once per stats_flush_interval.",
         "quantile",
         "ms",
-        (_LISTENER, _Q, _MORE),
+        (LISTENER, QUANTILE, MATCHERS),
         lambda with_: {"histogram": _edge("envoy_http_downstream_rq_time_bucket", with_)},
     ),
     Preset(
@@ -253,7 +167,7 @@ _TABLE = (
         "never reach the upstream.",
         "ratio",
         "ratio",
-        (_CLUSTER, _MORE),
+        (CLUSTER, MATCHERS),
         lambda with_: _envoy_errors(_upstream("envoy_cluster_upstream_rq_xx", with_)),
     ),
     Preset(
@@ -263,7 +177,7 @@ _TABLE = (
         "Advances once per stats_flush_interval.",
         "quantile",
         "ms",
-        (_CLUSTER, _Q, _MORE),
+        (CLUSTER, QUANTILE, MATCHERS),
         lambda with_: {"histogram": _upstream("envoy_cluster_upstream_rq_time_bucket", with_)},
     ),
     Preset(
@@ -272,7 +186,7 @@ _TABLE = (
         "Quantile of a request duration histogram in seconds, as most client libraries name it.",
         "quantile",
         "s",
-        (_REQUESTS, _Q, _MORE),
+        (REQUESTS, QUANTILE, MATCHERS),
         lambda with_: {"histogram": _select(f"{with_['metric']}_bucket", with_)},
     ),
     Preset(
@@ -281,7 +195,7 @@ _TABLE = (
         "Share of 5xx answers, counted by a request duration histogram with a status label.",
         "ratio",
         "ratio",
-        (_REQUESTS, _CODE, _MORE),
+        (REQUESTS, STATUS_LABEL, MATCHERS),
         lambda with_: _errors(_select(f"{with_['metric']}_count", with_), with_["label"]),
     ),
     Preset(
@@ -290,7 +204,7 @@ _TABLE = (
         "Quantile of request_duration_seconds.",
         "quantile",
         "s",
-        (_SERVICE, _Q, _MORE),
+        (SERVICE, QUANTILE, MATCHERS),
         lambda with_: {
             "histogram": _select("request_duration_seconds_bucket", with_, service=with_["service"])
         },
@@ -301,7 +215,7 @@ _TABLE = (
         "Share of 5xx answers in request_duration_seconds.",
         "ratio",
         "ratio",
-        (_SERVICE, _MORE),
+        (SERVICE, MATCHERS),
         lambda with_: _errors(
             _select("request_duration_seconds_count", with_, service=with_["service"]),
             "status_code",
@@ -313,7 +227,7 @@ _TABLE = (
         "Quantile of istio_request_duration_milliseconds.",
         "quantile",
         "ms",
-        (*_ISTIO, _Q, _MORE),
+        (*ISTIO, QUANTILE, MATCHERS),
         lambda with_: {"histogram": _istio("istio_request_duration_milliseconds_bucket", with_)},
     ),
     Preset(
@@ -322,7 +236,7 @@ _TABLE = (
         "Share of 5xx answers in istio_requests_total.",
         "ratio",
         "ratio",
-        (*_ISTIO, _MORE),
+        (*ISTIO, MATCHERS),
         lambda with_: _errors(_istio("istio_requests_total", with_), "response_code"),
     ),
     Preset(
@@ -331,7 +245,7 @@ _TABLE = (
         "Quantile of http_server_requests_seconds; needs its percentile histogram switched on.",
         "quantile",
         "s",
-        (_Q, _MORE),
+        (QUANTILE, MATCHERS),
         lambda with_: {"histogram": _select("http_server_requests_seconds_bucket", with_)},
     ),
     Preset(
@@ -340,7 +254,7 @@ _TABLE = (
         "Share of 5xx answers in http_server_requests_seconds.",
         "ratio",
         "ratio",
-        (_MORE,),
+        (MATCHERS,),
         lambda with_: _errors(_select("http_server_requests_seconds_count", with_), "status"),
     ),
 )

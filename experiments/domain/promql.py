@@ -89,6 +89,12 @@ def matcher(label: str, value: str, operator: str = "=") -> str:
     return f'{label}{operator}"{escaped}"'
 
 
+def parts(selector: str) -> tuple[str, tuple[str, ...]]:
+    """Return a bare selector's metric and its matchers, one by one. Raises SelectorError."""
+    found = _read(selector)
+    return found.name, found.matchers
+
+
 def with_matchers(selector: str, *matchers: str) -> str:
     """Return the selector narrowed by more matchers. Raises SelectorError."""
     found = _read(selector)

@@ -11,8 +11,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from drivers.units import Duration, Percentage, UnitError
-from experiments.domain import presets
-from experiments.domain.errors import Path, SpecError
+from experiments.domain import nearest, presets
+from experiments.domain.errors import Path, SpecError, show
 from experiments.domain.slis import to_unit
 
 Raw = Mapping[str, Any]
@@ -114,14 +114,21 @@ def _unit(sli: Raw) -> str | None:
             return None
         made = presets.expand(sli["preset"], given)
         unit = sli.get("unit") or made["unit"]
-        return "ratio" if "ratio" in made else str(unit)
+        return "ratio" if "ratio" in made else _text(unit)
     if sli.get("quantile") is not None:
-        return str(sli.get("unit") or "s")
-    return str(sli.get("unit") or "") if sli.get("value") is not None else None
+        return _text(sli.get("unit") or "s")
+    return _text(sli.get("unit") or "") if sli.get("value") is not None else None
+
+
+def _text(unit: Any) -> str | None:
+    return unit if isinstance(unit, str) else None
 
 
 def _quantity(value: Any, unit: str | None, path: Path) -> Iterator[SpecError]:
     if unit is None or not isinstance(value, str | int | float) or isinstance(value, bool):
+        return
+    if value == "":
+        yield SpecError(path, "is empty: write a number, with its unit if it has one")
         return
     try:
         to_unit(value, unit)
@@ -140,7 +147,8 @@ def _limits_and_margins(raw: Raw) -> Iterator[SpecError]:
                 yield SpecError(("slis", index, "limit"), "needs min, max or both")
         if isinstance(margin, str | int | float) and not isinstance(margin, bool):
             both = "{relative: 20%} (of the baseline) or {absolute: 0.5%} (percentage points)"
-            yield SpecError(("slis", index, "margin"), f"“{margin}” is ambiguous: write {both}")
+            told = "is empty" if margin == "" else f"{show(str(margin))} is ambiguous"
+            yield SpecError(("slis", index, "margin"), f"{told}: write {both}")
         if isinstance(margin, Mapping):
             yield from _quantity(
                 margin.get("absolute"), unit, ("slis", index, "margin", "absolute")
@@ -254,7 +262,8 @@ def _reserved(raw: Raw) -> Iterator[SpecError]:
 
 
 def _no_such(noun: str, name: str, names: list[str]) -> str:
-    return f"there is no {noun} “{name}”" + (f"; there are {', '.join(names)}" if names else "")
+    hint = nearest.hint(name, filter(None, names))
+    return f"there is no {noun} {show(name)}" + (f"; {hint}" if hint else "")
 
 
 def _references(action: Raw) -> Iterator[tuple[str, int, str]]:

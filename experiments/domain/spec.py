@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from drivers.protocol import FaultParams
-from experiments.domain import json_types, nearest, rules, uses
+from experiments.domain import json_types, nearest, rules, secrets, uses
 from experiments.domain import parameters as params
 from experiments.domain import schema as for_editors
 from experiments.domain.errors import InvalidDocumentError, Path, SpecError, from_pydantic
@@ -32,9 +32,10 @@ Catalogue = Mapping[str, type[FaultParams]]
 API_VERSION: Literal["chaosweb/v1"] = "chaosweb/v1"
 _VERSION = re.compile(r"chaosweb/v(\d{1,9})(?:[a-z]+\d{0,9})?")
 _NEWEST = 1
+MOST_ERRORS = 300
 
 
-RESERVED = frozenset({"export", "import", "new", "preview", "row", "validate"})
+RESERVED = frozenset({"export", "import", "new", "preview", "row", "suggest", "validate"})
 """Names that are addresses of their own beside the experiments'."""
 
 
@@ -188,7 +189,9 @@ def parse(
         told_of = from_pydantic(error, hint=lambda path: _hint(path, resolved, faults))
         typed = [SpecError(_tidy(found.path), found.message) for found in told_of]
         errors += [found for found in typed if found.path not in open_places]
-    told = rules.check(resolved)
+    misplaced = secrets.misplaced(resolved)
+    said = {error.path for error in misplaced}
+    told = [*misplaced, *(error for error in rules.check(resolved) if error.path not in said)]
     # A rule knows more than a type does: where both speak of one place, the rule is heard.
     places = {error.path for error in told}
     errors = [error for error in errors if error.path not in places] + told
@@ -197,7 +200,15 @@ def parse(
         _wants_default(error) if _waits(raw, error.path, unset) else error for error in errors
     ]
     unique = sorted(set(errors), key=lambda error: [str(part) for part in error.path])
-    return Parsed(None, tuple(unique)) if unique or spec is None else Parsed(spec, ())
+    return Parsed(None, _told(unique)) if unique or spec is None else Parsed(spec, ())
+
+
+def _told(errors: list[SpecError]) -> tuple[SpecError, ...]:
+    """Return the errors; of more than anybody reads, the first and how many more there are."""
+    if len(errors) <= MOST_ERRORS:
+        return tuple(errors)
+    more = SpecError((), f"has {len(errors) - MOST_ERRORS} more errors")
+    return (*errors[:MOST_ERRORS], more)
 
 
 def _newer(version: Any) -> SpecError | None:
@@ -217,7 +228,7 @@ def _hint(path: Path, raw: Mapping[str, Any], faults: Catalogue) -> str:
         known = nearest.fields(model, inside[4:]) if model else []
     else:
         known = nearest.fields(Experiment, inside)
-    return nearest.hint(str(path[-1]), known)
+    return nearest.hint(str(path[-1]), [each for each in known if each != uses.COPY])
 
 
 def _wants_default(error: SpecError) -> SpecError:
@@ -238,6 +249,8 @@ def json_schema(faults: Catalogue) -> dict[str, Any]:
     """Return the JSON Schema of the document, each fault's ``with`` written out."""
     pure = TypeAdapter(Experiment).json_schema(by_alias=True)
     definitions = pure["$defs"]
+    # Nobody writes a copy: saving makes it.
+    del definitions["Sli"]["properties"][uses.COPY]
     branches = []
     for kind, model in sorted(faults.items()):
         made = model.model_json_schema(ref_template="#/$defs/{model}")

@@ -32,14 +32,18 @@ _GAP = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
+class Scale:
+    """By what values are multiplied to be shown in a unit that people read."""
+
     factor: float
     unit: str
 
     def of(self, value: float) -> float:
+        """Return one value as it is shown."""
         return value * self.factor
 
     def points(self, values: Floats) -> list[float | None]:
+        """Return the points of a line, gaps as None."""
         return [float(f"{v * self.factor:.5g}") if math.isfinite(v) else None for v in values]
 
 
@@ -99,24 +103,28 @@ def sli_figure(
     else:
         main = sli.label
         values = {main: measuring.measure_of(sli, series).value(rows)}
-    peak = max((float(np.nanmax(each)) for each in values.values() if _any(each)), default=0.0)
+    peak = max(
+        (float(np.nanmax(each)) for each in values.values() if has_values(each)), default=0.0
+    )
     bounds = [each for each in (promise.limit_max, promise.limit_min) if each is not None]
-    scale = _scale(promise.unit, max([peak, *bounds]))
+    scale = scale_of(promise.unit, max([peak, *bounds]))
     data = [
-        _line(label, times, scale.points(each), scale.unit, index, is_main=label == main)
+        line(label, times, scale.points(each), scale.unit, index, is_main=label == main)
         for index, (label, each) in enumerate(values.items())
     ]
-    top = _top(peak, baseline, promise, bounds)
+    top = top_of(peak, baseline, promise, bounds)
     figure = frame(
         data,
         scene,
         top=scale.of(top),
-        bottom=scale.of(min([0.0, *(float(np.nanmin(v)) for v in values.values() if _any(v))])),
+        bottom=scale.of(
+            min([0.0, *(float(np.nanmin(v)) for v in values.values() if has_values(v))])
+        ),
         unit=scale.unit,
         has_legend=len(data) > 1,
     )
     _draw_margin(figure, scene, promise, baseline, scale)
-    _draw_limits(figure, promise, scale, top)
+    draw_limits(figure, promise, scale, top)
     return figure
 
 
@@ -124,17 +132,17 @@ def requests_figure(document: Experiment, series: Mapping[str, Series], scene: S
     """Return the request rate that each SLI counts, one line for each."""
     data: list[dict[str, Any]] = []
     peak = 0.0
-    scale = _Scale(1.0, "/s")
+    scale = Scale(1.0, "/s")
     for sli in document.slis:
         found = series.get(sli.name)
         if not isinstance(found, RatioSeries | HistogramSeries) or not len(found.times):
             continue
         times, rows = _with_gaps(found)
         rate = rows[:, -1] / found.window_s
-        if not _any(rate):
+        if not has_values(rate):
             continue
         peak = max(peak, float(np.nanmax(rate)))
-        data.append(_line(sli.label, times, scale.points(rate), "/s", len(data), is_main=True))
+        data.append(line(sli.label, times, scale.points(rate), "/s", len(data), is_main=True))
     empty = "" if data else "no SLI has counted a request"
     return frame(
         data,
@@ -146,7 +154,8 @@ def requests_figure(document: Experiment, series: Mapping[str, Series], scene: S
     )
 
 
-def _any(values: Floats) -> bool:
+def has_values(values: Floats) -> bool:
+    """Return whether there is anything to draw."""
     return bool(np.isfinite(values).any())
 
 
@@ -160,15 +169,16 @@ def _with_gaps(series: Series) -> tuple[list[str], Floats]:
     return [iso(float(at)) for at in times], rows
 
 
-def _scale(unit: str, peak: float) -> _Scale:
+def scale_of(unit: str, peak: float) -> Scale:
+    """Return how values of a unit up to a peak are shown."""
     if unit == "ratio":
-        return _Scale(100.0, "%")
+        return Scale(100.0, "%")
     if unit == "s" and peak < 2.0:
-        return _Scale(1000.0, "ms")
-    return _Scale(1.0, unit)
+        return Scale(1000.0, "ms")
+    return Scale(1.0, unit)
 
 
-def _line(
+def line(
     label: str,
     times: Sequence[str],
     values: Sequence[float | None],
@@ -177,6 +187,7 @@ def _line(
     *,
     is_main: bool,
 ) -> dict[str, Any]:
+    """Return one line of a figure; that of the SLI itself is the main one."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -192,7 +203,7 @@ def _line(
     }
 
 
-def _top(
+def top_of(
     peak: float, baseline: float | None, promise: SliEvidence, bounds: Sequence[float]
 ) -> float:
     """Return the top of the value axis: above data and margin, and above a limit that is near."""
@@ -212,13 +223,23 @@ def _margin(promise: SliEvidence, baseline: float | None) -> float | None:
 
 
 def _draw_margin(
-    figure: Figure, scene: Scene, promise: SliEvidence, baseline: float | None, scale: _Scale
+    figure: Figure, scene: Scene, promise: SliEvidence, baseline: float | None, scale: Scale
 ) -> None:
     """Draw the baseline's value on through the fault, with the margin around it."""
     after = [phase.start for phase in scene.phases if phase.name == "fault"]
-    if baseline is None or not after:
-        return
-    span = {"xref": "x", "x0": iso(min(after)), "x1": iso(scene.end), "yref": "y"}
+    if baseline is not None and after:
+        draw_band(figure, (min(after), scene.end), promise, baseline, scale)
+
+
+def draw_band(
+    figure: Figure,
+    between: tuple[float, float],
+    promise: SliEvidence,
+    baseline: float,
+    scale: Scale,
+) -> None:
+    """Draw a value as a line between two moments, with the margin around it."""
+    span = {"xref": "x", "x0": iso(between[0]), "x1": iso(between[1]), "yref": "y"}
     middle = scale.of(baseline)
     shapes = figure["layout"]["shapes"]
     margin = _margin(promise, baseline)
@@ -247,9 +268,15 @@ def _draw_margin(
     )
 
 
-def _draw_limits(figure: Figure, promise: SliEvidence, scale: _Scale, top: float) -> None:
+def draw_limits(
+    figure: Figure,
+    promise: SliEvidence,
+    scale: Scale,
+    top: float,
+    words: tuple[str, str] = ("limit", "least"),
+) -> None:
     """Draw each limit as a line; one far above the data is only named."""
-    for bound, word in ((promise.limit_max, "limit"), (promise.limit_min, "least")):
+    for bound, word in zip((promise.limit_max, promise.limit_min), words, strict=True):
         if bound is None:
             continue
         text = f"{word} {wording.amount(bound, promise.unit)}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
+from experiments.forms import kubernetes_connection as kubernetes
 from experiments.models import Connection
 
 if TYPE_CHECKING:
@@ -16,13 +17,14 @@ else:
 _FIELDS = {
     "envoy": ("addresses", "timeout_s", "flush_interval_s"),
     "prometheus": ("url", "scrape_interval_s", "flush_interval_s", "timeout_s", "username"),
+    "kubernetes": kubernetes.FIELDS,
     "fake": ("targets", "state"),
 }
-_SECRETS = {"prometheus": ("bearer", "password")}
-_OPTIONS = ("addresses", "url", "timeout_s", "username", "targets", "state")
+_SECRETS = {"prometheus": ("bearer", "password"), "kubernetes": kubernetes.SECRETS}
+_OPTIONS = ("addresses", "url", "timeout_s", "username", "targets", "state", *kubernetes.OPTIONS)
 
 
-class ConnectionForm(_ModelForm):
+class ConnectionForm(_ModelForm, kubernetes.KubernetesFields):
     """Name and kind, then the options of the kind. Options that no field shows are kept."""
 
     use_required_attribute = False
@@ -91,9 +93,7 @@ class ConnectionForm(_ModelForm):
     def _hide(self, name: str, *, is_set: bool) -> None:
         """Make the secret write-only: nothing of it reaches the page, not even its length."""
         field = self.fields[name]
-        field.widget = forms.PasswordInput(
-            render_value=False, attrs={"autocomplete": "new-password"}
-        )
+        field.widget = kubernetes.secret_widget(name)
         if is_set:
             field.widget.attrs["placeholder"] = "set; leave empty to keep it"
             self.fields[f"forget_{name}"] = forms.BooleanField(
@@ -137,6 +137,9 @@ class ConnectionForm(_ModelForm):
                 else:
                     options[name] = value
         connection.options = options
+        stored = connection.secrets if isinstance(connection.secrets, dict) else {}
+        kept = {**stored, **self.secrets()}
+        connection.secrets = {name: value for name, value in kept.items() if value}
         return connection
 
     def units(self) -> dict[str, str]:
@@ -147,7 +150,7 @@ class ConnectionForm(_ModelForm):
 def _initial(connection: Connection) -> dict[str, Any]:
     options = connection.options or {}
     found = {name: options.get(name) for name in _OPTIONS}
-    for name in ("addresses", "targets"):
+    for name in ("addresses", "targets", "namespaces"):
         listed = options.get(name)
         found[name] = "\n".join(map(str, listed)) if isinstance(listed, list | tuple) else listed
     return found

@@ -9,6 +9,7 @@ from experiments.forms.kinds import LISTS, Catalogue
 from experiments.forms.mapping import Fields, put_row, rows_of
 
 DEFAULT_FAULT = "envoy.http_delay"
+_USUAL_ALIAS = {"envoy": "mesh", "kubernetes": "cluster", "fake": "rehearsal"}
 
 
 def document(*, catalogue: Catalogue, fault: str = "") -> dict[str, Any]:
@@ -64,7 +65,7 @@ def _action(kind: str, catalogue: Catalogue, fault: str) -> dict[str, Any]:
     return {
         "name": "",
         "fault": chosen,
-        "via": {"envoy": "mesh", "fake": "rehearsal"}.get(chosen.split(".")[0], ""),
+        "via": _USUAL_ALIAS.get(chosen.split(".")[0], ""),
         "with": faults.example(model) if model else {},
         "duration": "3m",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from experiments.forms.leaves import Leaf
 from experiments.forms.mapping import Fields
 
 _UNITS = {"duration": Duration, "percentage": Percentage, "rate": Rate, "size": Size}
-_TITLES = {"hypothesis": "Hypothesis", "timing": "Timing"}
+TITLES = {"hypothesis": "Hypothesis", "timing": "Timing"} | {
+    key: kinds.title for key, kinds in LISTS.items()
+}
 ORDER = ("hypothesis", "slis", "method", "guardrails", "probes", "timing", "parameters")
 
 
@@ -52,6 +55,9 @@ class RowForm(forms.Form):
                 help_text=leaf.help,
                 widget=_widget(leaf, fields.getlist(name)),
             )
+            if leaf.shown_when:
+                when = {prefix + other: list(values) for other, values in leaf.shown_when}
+                made.widget.attrs["data-shown-when"] = json.dumps(when)
             self.fields[name] = made
         self.full_clean()
 
@@ -191,7 +197,7 @@ class Editor:
     def _section(self, key: str, opened: set[str]) -> Section:
         if key in SECTIONS:
             form = RowForm(self.fields, "", SECTIONS[key], self.values)
-            return Section(key, _TITLES[key], form=form)
+            return Section(key, TITLES[key], form=form)
         kinds = LISTS[key]
         rows = [
             self.row(kinds, number, position)
@@ -199,7 +205,7 @@ class Editor:
         ]
         for row in rows:
             row.is_open = row.id in opened or len(rows) == 1 or row.position == 0
-        return Section(key, kinds.title, rows=rows, kinds=kinds)
+        return Section(key, TITLES[key], rows=rows, kinds=kinds)
 
     def row(self, kinds: Kinds, number: str, position: int) -> Row:
         """Return one row as the fields have it."""
@@ -354,6 +360,10 @@ def _widget(leaf: Leaf, given: list[str]) -> forms.Widget:
         attrs["placeholder"] = leaf.placeholder
     if leaf.suggestions:
         attrs["list"] = leaf.suggestions
+    if leaf.is_promql:
+        attrs["data-promql"] = "yes"
+    if leaf.suggests:
+        attrs["data-suggest"] = leaf.suggests
     text = given[-1] if given else ""
     if leaf.reads == "flag":
         return forms.CheckboxInput()

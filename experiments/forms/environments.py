@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 
+from drivers.units import Duration, UnitError
 from experiments.domain import text
 from experiments.domain.errors import InvalidDocumentError
 from experiments.models import Alias, Connection, Environment
@@ -41,6 +43,12 @@ class EnvironmentForm(_ModelForm):
         help_text="One a line: host, host:port or *.host. Without any, no HTTP probe runs here.",
         widget=forms.Textarea(attrs={"rows": "3", "class": "cw-code", "placeholder": "front"}),
     )
+    longest_fault = forms.CharField(
+        label="Longest fault",
+        required=False,
+        help_text="No fault may be asked to last longer here, as in 15m. Empty: no limit.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "15m"}),
+    )
 
     class Meta:
         model = Environment
@@ -55,6 +63,7 @@ class EnvironmentForm(_ModelForm):
             kwargs["initial"] = {
                 "parameters": text.write(values).strip() if values else "",
                 "allowed_hosts": "\n".join(map(str, instance.allowed_hosts or [])),
+                "longest_fault": longest_fault(instance),
                 **kwargs.get("initial", {}),
             }
         super().__init__(*args, **kwargs)
@@ -83,6 +92,26 @@ class EnvironmentForm(_ModelForm):
                 raise forms.ValidationError(f"{name} must be one value, not a list or a mapping.")
         return found
 
+    def clean_longest_fault(self) -> float | None:
+        """Return the seconds; None without a limit."""
+        written = str(self.cleaned_data["longest_fault"]).strip()
+        if not written:
+            return None
+        try:
+            seconds = float(Duration(written))
+        except UnitError as error:
+            raise forms.ValidationError(str(error)) from error
+        if seconds <= 0:
+            raise forms.ValidationError("Write more than 0 s, or leave it empty for no limit.")
+        return seconds
+
+    def save(self, commit: bool = True) -> Environment:
+        """Return the environment, with the limit in seconds."""
+        if "longest_fault" in self.fields:
+            self.instance.longest_fault_s = self.cleaned_data["longest_fault"]
+        saved: Environment = super().save(commit)
+        return saved
+
     def clean_allowed_hosts(self) -> list[str]:
         """Return the hosts."""
         hosts = list(dict.fromkeys(str(self.cleaned_data["allowed_hosts"]).split()))
@@ -92,6 +121,12 @@ class EnvironmentForm(_ModelForm):
                 f"{', '.join(wrong)}: write a host without http://, as in front or *.shop:8080."
             )
         return hosts
+
+
+def longest_fault(environment: Environment) -> str:
+    """Return the longest that a fault may last there, as people write it; empty without a limit."""
+    seconds = environment.longest_fault_s
+    return "" if seconds is None else str(Duration(seconds))
 
 
 class AliasForm(forms.Form):
@@ -142,11 +177,15 @@ class AliasRows(_FormSet):
 AliasFormSet = forms.formset_factory(AliasForm, formset=AliasRows, extra=2, max_num=50)
 
 
-def alias_rows(data: Any = None, environment: Environment | None = None) -> AliasRows:
-    """Return the rows of an environment's aliases, and two empty ones."""
+def alias_rows(
+    data: Any = None,
+    environment: Environment | None = None,
+    proposed: Iterable[tuple[str, Connection]] = (),
+) -> AliasRows:
+    """Return the rows of an environment's aliases, or proposed ones, and two empty ones."""
     initial = [
         {"name": alias.name, "connection": alias.connection_id}
         for alias in (environment.aliases.all() if environment else ())
-    ]
+    ] or [{"name": name, "connection": connection.pk} for name, connection in proposed]
     made: AliasRows = AliasFormSet(data, initial=initial, prefix="aliases")  # type: ignore[assignment]
     return made

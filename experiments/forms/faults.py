@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from drivers.protocol import FaultParams
+from experiments.domain import suggests
 from experiments.forms.leaves import Leaf, Reads, scalar
 
 _UNITS: Mapping[str, Reads] = {
@@ -18,25 +21,63 @@ _UNITS: Mapping[str, Reads] = {
 _TYPES: Mapping[str, Reads] = {"integer": "integer", "number": "number", "string": "text"}
 
 
+_ENDLESS = 2**31 - 1
+"""A bound that is only the machine's is not worth telling."""
+
+
+@cache
 def leaves(model: type[FaultParams], under: tuple[str, ...] = ("with",)) -> tuple[Leaf, ...]:
     """Return the inputs of every parameter of the fault, nested models' included."""
     schema = model.model_json_schema()
-    return tuple(_object(schema, schema.get("$defs", {}), under))
+    return tuple(_object(schema, schema.get("$defs", {}), under, model.kind))
 
 
 def _object(
-    schema: Mapping[str, Any], definitions: Mapping[str, Any], under: tuple[str, ...]
+    schema: Mapping[str, Any], definitions: Mapping[str, Any], under: tuple[str, ...], fault: str
 ) -> list[Leaf]:
     required = schema.get("required", ())
     found: list[Leaf] = []
     for name, given in schema.get("properties", {}).items():
         field, is_optional = _resolved(given, definitions)
         if field.get("type") == "object" and field.get("properties"):
-            found += _object(field, definitions, (*under, name))
+            inner = _object(field, definitions, (*under, name), fault)
+            found += [_as_part(leaf, field, is_optional=is_optional) for leaf in inner]
         else:
             is_required = name in required and not is_optional
-            found.append(_leaf((*under, name), field, is_required, definitions))
+            made = _leaf((*under, name), field, is_required, definitions)
+            word = str(field.get("suggest", ""))
+            asks = suggests.of_fault(fault, word) if word else ""
+            found.append(
+                replace(
+                    made,
+                    suggests=asks,
+                    is_extra=bool(field.get("rare")),
+                    shown_when=_shown_when(field, under),
+                )
+            )
     return found
+
+
+def _as_part(leaf: Leaf, group: Mapping[str, Any], *, is_optional: bool) -> Leaf:
+    """Return an input of a nested model, whose it is where that may be left out or is asked."""
+    if group.get("rare"):
+        leaf = replace(leaf, is_extra=True)
+    if not (is_optional or group.get("titled")):
+        return leaf
+    label = f"{group['title']} · {leaf.label}" if group.get("title") else leaf.label
+    is_asked = leaf.is_required and (not is_optional or leaf.reads in ("choice", "boolean"))
+    return replace(leaf, label=label, is_required=is_asked)
+
+
+def _shown_when(
+    field: Mapping[str, Any], under: tuple[str, ...]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the inputs beside it, and the values of each with which it is shown."""
+    given: Mapping[str, list[Any]] = field.get("shown_when") or {}
+    return tuple(
+        ("-".join((*under, name)), tuple(scalar(value) for value in values))
+        for name, values in given.items()
+    )
 
 
 def _resolved(
@@ -66,8 +107,9 @@ def _leaf(
 ) -> Leaf:
     reads, choices, item = _kind(field, definitions)
     default = field.get("default")
-    examples = [scalar(each) for each in _examples(field)]
-    shown = "" if default is None else scalar(default) if not isinstance(default, dict) else ""
+    examples = [_as_lines(each) for each in _examples(field)]
+    shown = "" if default is None or default == [] else scalar(default)
+    shown = "" if isinstance(default, dict) else shown
     is_chosen = reads in ("choice", "boolean")
     if is_chosen and not is_required and not shown:
         choices = (("", "not set"), *choices)
@@ -115,6 +157,13 @@ def _kind(
     return "yaml", (), "text"
 
 
+def _as_lines(value: Any) -> str:
+    """Return an example as somebody would write it into the input."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={scalar(each)}" for key, each in value.items())
+    return ", ".join(map(scalar, value)) if isinstance(value, list) else scalar(value)
+
+
 def _examples(field: Mapping[str, Any]) -> list[Any]:
     """Return the examples as values; a unit's own come as a phrase: “90ms, 30s or 1h30m”."""
     found = list(field.get("examples", ()))
@@ -133,6 +182,8 @@ def _bounds(field: Mapping[str, Any]) -> str:
     if field.get("format") in _UNITS or field.get("type") not in ("integer", "number"):
         return ""
     low, high = field.get("minimum"), field.get("maximum")
+    if high is not None and high >= _ENDLESS:
+        high = None
     if low is not None and high is not None:
         return f"From {low} to {high}."
     return f"At least {low}." if low is not None else f"At most {high}." if high is not None else ""
@@ -172,6 +223,8 @@ def rows(model: type[FaultParams]) -> list[dict[str, Any]]:
 def example(model: type[FaultParams]) -> dict[str, Any]:
     """Return parameters for the fault that are worth starting from: its examples and defaults."""
     schema = model.model_json_schema()
+    if schema.get("examples"):
+        return dict(schema["examples"][0])
     definitions = schema.get("$defs", {})
     found: dict[str, Any] = {}
     for name, given in schema.get("properties", {}).items():

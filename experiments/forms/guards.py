@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.domain import suggests
 from experiments.forms.kinds import GUARDRAILS, Shape
 from experiments.forms.leaves import Leaf
 
@@ -32,6 +33,7 @@ def guardrail(kind: str, given: Any = None) -> Shape:
             is_required=True,
             is_wide=True,
             is_code=True,
+            is_promql=True,
             keeps_empty=True,
         ),
         Leaf(("unit",), "Unit", help=UNIT_HELP, placeholder="messages"),
@@ -41,6 +43,7 @@ def guardrail(kind: str, given: Any = None) -> Shape:
             help="Alias of a Prometheus of the environment.",
             placeholder="metrics",
             suggestions="aliases",
+            suggests=suggests.of_alias("prometheus"),
         ),
     )
     if kind != "promql":

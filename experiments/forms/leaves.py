@@ -62,11 +62,17 @@ class Leaf:
     placeholder: str = ""
     suggestions: str = ""
     """The id of a datalist of the page."""
+    suggests: str = ""
+    """What is asked for while somebody writes it, see ``domain.suggests``."""
     is_required: bool = False
     is_wide: bool = False
     is_code: bool = False
+    is_promql: bool = False
+    """Code that is a PromQL query or selector: an editor helps to write it."""
     is_extra: bool = False
     """Rarely needed: shown behind “More”."""
+    shown_when: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Other inputs of the row (by key) and their values, without which it has no meaning."""
     redraws: bool = False
     """Its change shows other fields."""
     keeps_empty: bool = False

@@ -56,7 +56,13 @@ class GuardrailForm(forms.Form):
         label="PromQL",
         help_text="It must give one series, also while all is well: add “or vector(0)” if not.",
         widget=forms.Textarea(
-            attrs={"rows": "2", "class": "cw-code", "spellcheck": "false", "placeholder": "sum(up)"}
+            attrs={
+                "rows": "2",
+                "class": "cw-code",
+                "spellcheck": "false",
+                "placeholder": "sum(up)",
+                "data-promql": "yes",
+            }
         ),
     )
     side = _Choice(label="Stops when it", choices=_SIDES)

@@ -149,6 +149,11 @@ def load(written: str | None) -> Any:
         return None
 
 
+def names(document: Mapping[str, Any], key: str) -> list[str]:
+    """Return the name of each item of the list; empty where it has none."""
+    return [scalar(_content(key, item).get("name")) for item in _items(document, key)]
+
+
 def _items(document: Mapping[str, Any], key: str) -> list[Any]:
     found = document.get(key)
     if key == "parameters":

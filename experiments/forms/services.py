@@ -32,6 +32,7 @@ MEASURES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """The ways to measure, with what pages call each and the inputs that it has."""
 _CODE = {"class": "cw-code", "spellcheck": "false", "autocomplete": "off"}
+_PROMQL = {"data-promql": "yes"}
 _PRESETS = [
     ("", "none"),
     *((each.name, f"{each.title} · {each.name}") for each in PRESETS.values()),
@@ -42,9 +43,13 @@ _NAME_HELP = "Small letters, digits, - and _."
 class _Text(forms.CharField):
     """A text that judges nothing; ``needed`` only spares it the word “optional”."""
 
-    def __init__(self, *, example: str = "", is_code: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, example: str = "", is_code: bool = False, is_promql: bool = False, **kwargs: Any
+    ) -> None:
         lines = kwargs.pop("lines", 0)
+        is_code = is_code or is_promql
         attrs = {"placeholder": example, **(_CODE if is_code else {"autocomplete": "off"})}
+        attrs |= _PROMQL if is_promql else {}
         widget = forms.Textarea(attrs={**attrs, "rows": str(lines)}) if lines else None
         kwargs.setdefault("required", False)
         super().__init__(widget=widget or forms.TextInput(attrs=attrs), **kwargs)
@@ -144,11 +149,11 @@ class SliForm(_Row):
     }
     name = _Text(help_text=f"Used as service.name. {_NAME_HELP}", example="p95", required=True)
     title = _Text(example="95 % are faster than")
-    bad = _Text(label="Bad events", example='requests_total{code=~"5.."}', is_code=True)
-    total = _Text(label="All events", example="requests_total", is_code=True)
-    histogram = _Text(example="request_duration_seconds_bucket", is_code=True)
+    bad = _Text(label="Bad events", example='requests_total{code=~"5.."}', is_promql=True)
+    total = _Text(label="All events", example="requests_total", is_promql=True)
+    histogram = _Text(example="request_duration_seconds_bucket", is_promql=True)
     q = _Text(label="Quantile", example="0.95")
-    value = _Text(label="PromQL", example="sum(queue_length)", is_code=True, lines=2)
+    value = _Text(label="PromQL", example="sum(queue_length)", is_promql=True, lines=2)
     preset = _Choice(required=False, choices=_PRESETS)
     with_ = _Text(label="Its fields", help_text="One a line: field: value.", is_code=True, lines=2)
     limit_max = _Text(label="Limit: at most", example="500ms or 1%")

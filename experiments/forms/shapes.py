@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.domain import suggests
 from experiments.domain.presets import PRESETS
 from experiments.forms import faults as fault_fields
 from experiments.forms import guards, used
@@ -98,6 +99,7 @@ def _sli(kind: str, preset: str, given: Any) -> Shape:
                 default=str(field.default) if field.choices else "",
                 placeholder=str(field.default),
                 is_required=field.required or bool(field.choices),
+                suggests=suggests.of_preset(preset, field.name) if field.lookup else "",
             )
             for field in (chosen.fields if chosen else ())
         )
@@ -161,6 +163,7 @@ def _sli(kind: str, preset: str, given: Any) -> Shape:
                 help="Alias of a Prometheus of the environment.",
                 placeholder="metrics",
                 suggestions="aliases",
+                suggests=suggests.of_alias("prometheus"),
                 is_extra=True,
             ),
             *(() if kind == "use" else _UNIT),
@@ -178,6 +181,7 @@ def _code(path: tuple[str, ...], label: str, example: str) -> Leaf:
         is_required=True,
         is_wide=True,
         is_code=True,
+        is_promql=True,
     )
 
 
@@ -205,6 +209,7 @@ def _action(kind: str, fault: str, catalogue: Catalogue, given: Any) -> Shape:
                 help="Alias of a connection of the environment.",
                 placeholder="mesh",
                 suggestions="aliases",
+                suggests=suggests.of_alias(suggests.backend_of(fault) if model else ""),
                 is_required=True,
             ),
             *fields,
@@ -323,6 +328,7 @@ def _probe(kind: str) -> Shape:
                 "Source",
                 placeholder="metrics",
                 suggestions="aliases",
+                suggests=suggests.of_alias("prometheus"),
                 is_extra=True,
             ),
         )

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from experiments.domain import patching
 from experiments.domain import text as yaml
 from experiments.domain.errors import InvalidDocumentError, Path, SpecError
 from experiments.forms import mapping
-from experiments.forms.editor import Editor, Row, Section
-from experiments.forms.kinds import Catalogue
+from experiments.forms.editor import ORDER, TITLES, Editor
+from experiments.forms.kinds import LISTS, Catalogue
 from experiments.forms.mapping import Fields
 
 View = Literal["form", "yaml"]
@@ -46,35 +47,62 @@ class Part:
     parts: tuple[Part, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass
 class Written:
-    """A document in the making. ``editor`` is None where the text cannot be read as one."""
+    """A document in the making. What takes long is made when it is asked for, and once."""
 
     view: View
-    text: str
-    """What the document says, in the author's own words."""
     base: str
-    """The text that the form's fields are patched into."""
+    """The text that was written, or that the form's fields are patched into."""
     document: Mapping[str, Any]
-    editor: Editor | None
+    catalogue: Catalogue
+    form: Editor | None = None
+    """The form that was posted; of a posted text there is none before it is asked for."""
     unread: tuple[SpecError, ...] = ()
+    """Why the text cannot be read as a document."""
+
+    @cached_property
+    def text(self) -> str:
+        """Return what the document says, in the author's own words."""
+        return patching.patch(self.base, self.document).text if self.form else self.base
+
+    @cached_property
+    def editor(self) -> Editor | None:
+        """Return the form of the document; None where the text cannot be read as one."""
+        if self.form is not None or self.unread:
+            return self.form
+        fields = mapping.document_to_fields(self.document, catalogue=self.catalogue)
+        return Editor(fields, catalogue=self.catalogue)
+
+    @property
+    def is_read(self) -> bool:
+        """Return whether there is a document to speak of."""
+        return not self.unread
 
     def place(self, errors: Iterable[SpecError]) -> None:
         """Show errors beside their fields; a text that cannot be read has none but its own."""
-        if self.editor is not None:
-            self.editor.place(errors)
+        found = list(errors)
+        if found and self.editor is not None:
+            self.editor.place(found)
+
+    @property
+    def _placed(self) -> Editor | None:
+        """Return the form if there is one already: errors that were placed have made it."""
+        return self.form or self.__dict__.get("editor")
 
     @property
     def cannot_be_text(self) -> bool:
         """Return whether the fields hold what no YAML can: parameters of one or no name."""
-        return self.editor is not None and bool(mapping.duplicates(self.editor.fields))
+        return self.form is not None and bool(mapping.duplicates(self.form.fields))
 
     @property
     def marks(self) -> list[Mark]:
         """Return every error that was placed, in the order of the view that is shown."""
-        if self.editor is None:
+        if self.unread:
             return [_unread(error) for error in self.unread]
-        faults = self.editor.faults
+        faults = self._placed.faults if self._placed else []
+        if not faults:
+            return []
         found = [
             Mark(fault.where, fault.message, fault.target, *(place or (None, None)))
             for fault, place in zip(
@@ -88,29 +116,53 @@ class Written:
     @property
     def outline(self) -> list[Part]:
         """Return the sections and what is in them, with links into the view that is shown."""
-        if self.editor is None:
+        if self.unread:
             return []
-        rows = [(section, _rows(section)) for section in self.editor.sections]
-        paths: list[Path] = []
-        for section, below in rows:
-            paths += [(section.key,), *((section.key, row.position) for row in below)]
-        lines = iter(patching.places(self.text, paths) if self.view == "yaml" else ())
+        if self.view == "form" and self.editor is not None:
+            return [
+                Part(
+                    section.title,
+                    f"#section-{section.key}",
+                    len(section.rows),
+                    section.error_count,
+                    tuple(
+                        Part(row.name or "unnamed", f"#{row.id}")
+                        for row in section.rows
+                        if section.key in _SUBS
+                    ),
+                )
+                for section in self.editor.sections
+            ]
+        return self._lines()
 
-        def href(target: str, *, is_there: bool = True) -> str:
-            if self.view == "form":
-                return f"#{target}"
-            place = next(lines)
+    def _lines(self) -> list[Part]:
+        """Return the outline of the text, each part with its line."""
+        names = {key: mapping.names(self.document, key) for key in LISTS}
+        shown = {key: names[key] if key in _SUBS else [] for key in ORDER}
+        paths: list[Path] = []
+        for key, below in shown.items():
+            paths += [(key,), *((key, position) for position in range(len(below)))]
+        places = dict(zip(paths, patching.places(self.text, paths), strict=True))
+        wrong = (
+            {each.key: each.error_count for each in self._placed.sections} if self._placed else {}
+        )
+
+        def href(path: Path, *, is_there: bool = True) -> str:
+            place = places[path]
             return f"#line-{place[0]}" if place and is_there else ""
 
         return [
             Part(
-                section.title,
-                href(f"section-{section.key}", is_there=section.key in self.document),
-                len(section.rows),
-                section.error_count,
-                tuple(Part(row.name or "unnamed", href(row.id)) for row in below),
+                TITLES[key],
+                href((key,), is_there=key in self.document),
+                len(names.get(key, ())),
+                wrong.get(key, 0),
+                tuple(
+                    Part(name or "unnamed", href((key, position)))
+                    for position, name in enumerate(shown[key])
+                ),
             )
-            for section, below in rows
+            for key in ORDER
         ]
 
 
@@ -119,8 +171,7 @@ def from_fields(
 ) -> Written:
     """Return what the form's fields mean, patched into the text that they began as."""
     editor = Editor(fields, catalogue=catalogue, opened=opened)
-    made = patching.patch(base, editor.document).text
-    return Written("form", made, base, editor.document, editor)
+    return Written("form", base, editor.document, catalogue, editor)
 
 
 def from_text(text: str, *, catalogue: Catalogue) -> Written:
@@ -131,9 +182,8 @@ def from_text(text: str, *, catalogue: Catalogue) -> Written:
             what = "is empty" if raw is None else "must be a mapping of names to values"
             raise InvalidDocumentError([SpecError((), f"the document {what}", 1, 1)])
     except InvalidDocumentError as error:
-        return Written("yaml", text, text, {}, None, error.errors)
-    fields = mapping.document_to_fields(raw, catalogue=catalogue)
-    return Written("yaml", text, text, raw, Editor(fields, catalogue=catalogue))
+        return Written("yaml", text, {}, catalogue, unread=error.errors)
+    return Written("yaml", text, raw, catalogue)
 
 
 def lines_like(text: str, kept: str) -> str:
@@ -141,10 +191,6 @@ def lines_like(text: str, kept: str) -> str:
     plain = text.replace("\r\n", "\n")
     is_windows = "\r\n" in kept and "\n" not in kept.replace("\r\n", "")
     return plain.replace("\n", "\r\n") if is_windows else plain
-
-
-def _rows(section: Section) -> list[Row]:
-    return section.rows if section.key in _SUBS else []
 
 
 def _unread(error: SpecError) -> Mark:

@@ -53,6 +53,7 @@ class Connection(models.Model):
 
     KINDS = [
         ("envoy", "Envoy fleet (admin interface)"),
+        ("kubernetes", "Kubernetes cluster"),
         ("prometheus", "Prometheus"),
         ("fake", "Rehearsal (nothing is touched)"),
     ]

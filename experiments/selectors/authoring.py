@@ -27,6 +27,8 @@ class Filters:
     text: str = ""
     service: str = ""
     tag: str = ""
+    archived: bool = False
+    """The archived ones instead of the others."""
 
     @property
     def is_any(self) -> bool:
@@ -55,11 +57,12 @@ class Listing:
     tags: list[str]
     is_empty: bool
     """No experiment at all, filtered or not."""
+    archived_count: int = 0
 
 
 def listing(filters: Filters, page: str | None) -> Listing:
     """Return a page of experiments, the last changed first."""
-    everything = Experiment.objects.filter(archived_at__isnull=True)
+    everything = Experiment.objects.filter(archived_at__isnull=not filters.archived)
     services = sorted({name for name in everything.values_list("service", flat=True) if name})
     found = everything
     if filters.text:
@@ -67,7 +70,8 @@ def listing(filters: Filters, page: str | None) -> Listing:
         found = found.filter(wanted | Q(service__icontains=filters.text))
     if filters.service:
         found = found.filter(service=filters.service)
-    newest = _newest_versions()
+    newest = _newest_versions(archived=filters.archived)
+    archived = Experiment.objects.filter(archived_at__isnull=False).count()
     tags = {version.experiment_id: _tags(version) for version in newest.values()}
     chosen = [
         experiment
@@ -77,12 +81,16 @@ def listing(filters: Filters, page: str | None) -> Listing:
     paged: Page[Any] = Paginator(chosen, PER_PAGE).get_page(page)
     paged.object_list = _rows(list(paged.object_list), newest)
     return Listing(
-        paged, services, sorted({tag for each in tags.values() for tag in each}), not newest
+        paged,
+        services,
+        sorted({tag for each in tags.values() for tag in each}),
+        not newest and not archived,
+        archived,
     )
 
 
-def _newest_versions() -> dict[int, ExperimentVersion]:
-    rows = ExperimentVersion.objects.filter(experiment__archived_at__isnull=True)
+def _newest_versions(*, archived: bool = False) -> dict[int, ExperimentVersion]:
+    rows = ExperimentVersion.objects.filter(experiment__archived_at__isnull=not archived)
     numbers: dict[int, tuple[int, int]] = {}
     for pk, experiment, number in rows.values_list("pk", "experiment_id", "number"):
         numbers[experiment] = max(numbers.get(experiment, (0, 0)), (number, pk))

@@ -14,10 +14,7 @@ from django.db.models.functions import RowNumber
 
 from experiments.domain.states import InjectionPhase
 from experiments.models import (
-    Connection,
-    Environment,
     Experiment,
-    ExperimentVersion,
     Injection,
     Reading,
     Run,
@@ -92,19 +89,6 @@ class Coverage:
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     tested: int
     total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One of the first steps of a new installation."""
-
-    title: str
-    text: str
-    url_name: str
-    action: str
-    is_done: bool
-    needs: str = ""
-    """The permission that it takes; empty: any signed-in person may."""
 
 
 def places() -> list[Place]:
@@ -246,49 +230,3 @@ def _known_services() -> set[str]:
         .values_list("service", flat=True)
     )
     return {*Service.objects.values_list("name", flat=True), *written}
-
-
-def first_steps() -> list[Step]:
-    """Return what a new installation still lacks, in the order of doing it."""
-    kinds = set(Connection.objects.values_list("kind", flat=True))
-    return [
-        Step(
-            "Connect a Prometheus",
-            "ChaosWeb reads latency and errors from it, before, during and after each fault.",
-            "connection_new",
-            "Add a connection",
-            "prometheus" in kinds,
-            needs="administer",
-        ),
-        Step(
-            "Connect something to break",
-            "An Envoy fleet, or a rehearsal that touches nothing.",
-            "connection_new",
-            "Add a connection",
-            bool(kinds - {"prometheus"}),
-            needs="administer",
-        ),
-        Step(
-            "Describe an environment",
-            "It gives the connections the names that experiments call them by.",
-            "environment_new",
-            "Add an environment",
-            Environment.objects.exists(),
-            needs="administer",
-        ),
-        Step(
-            "Write an experiment",
-            "Start from one of the library: change its names, and say what you believe.",
-            "library",
-            "Open the library",
-            ExperimentVersion.objects.exists(),
-            needs="author_experiment",
-        ),
-        Step(
-            "Run it",
-            "Start it from the experiment's page, and watch.",
-            "experiment_list",
-            "Choose an experiment",
-            Run.objects.exists(),
-        ),
-    ]

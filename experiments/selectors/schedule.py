@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drivers.units import Duration, UnitError
+from experiments.domain.errors import Path
 from experiments.selectors import words
 
 _WIDTH = 1000.0
@@ -14,14 +15,37 @@ _LEAST_WIDTH = 4.0
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """One action in time, seconds after the end of the baseline."""
+
+    index: int
+    name: str
+    kind: str
+    start_s: float
+    stop_s: float
+    delay_s: float = 0.0
+    begins: str = ""
+    """After or with what it begins, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
-    """One row of the timeline: SVG units of a thousand, and words."""
+    """One row of the timeline: SVG units of a thousand, shares of the whole, and words."""
 
     label: str
     kind: str
     x: str
     width: str
     says: str
+    left: str = ""
+    share: str = ""
+    waits: str = ""
+    """Where its delay begins, as a share; empty without one."""
+    waited: str = ""
+    when: str = ""
+    path: Path = ()
+    """The field that says how long it takes."""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +61,13 @@ class Schedule:
     fault_s: float
     """From the first fault's start to the last one's end."""
     waits_for_people: bool
+    actions: tuple[Planned, ...] = ()
+    """In the order of the document."""
+
+    @property
+    def faults(self) -> tuple[Planned, ...]:
+        """Return the faults, in the order of the document."""
+        return tuple(action for action in self.actions if action.kind == "fault")
 
     @property
     def total(self) -> str:
@@ -71,17 +102,19 @@ def plan(raw: Mapping[str, Any]) -> Schedule | None:
         return None
     if min(baseline, watched, settle) < 0:
         return None
-    end = max(stop for _, _, _, stop in spans)
+    end = max(action.stop_s for action in spans)
     total = baseline + end + settle
-    faults = [(start, stop) for _, kind, start, stop in spans if kind == "fault"]
-    scale = _WIDTH / total if total else 0.0
-    bars = [_bar("baseline", "baseline", 0.0, baseline, scale)] if baseline else []
-    bars += [
-        _bar(name, kind, baseline + start, baseline + stop, scale)
-        for name, kind, start, stop in spans
-    ]
+    faults = [(action.start_s, action.stop_s) for action in spans if action.kind == "fault"]
+    bars = []
+    if baseline:
+        waiting = Planned(-1, "baseline", "baseline", 0.0, baseline)
+        bars.append(_bar(waiting, 0.0, total, ("timing", "baseline")))
+    for action in spans:
+        field = {"checkpoint": "timeout", "wait": "wait"}.get(action.kind, "duration")
+        bars.append(_bar(action, baseline, total, ("method", action.index, field)))
     if settle:
-        bars.append(_bar("settle", "settling", baseline + end, total, scale))
+        settling = Planned(-1, "settle", "settling", end, end + settle)
+        bars.append(_bar(settling, baseline, total, ("timing", "settle")))
     return Schedule(
         tuple(bars),
         tuple(words.clock(total * share / 4) for share in range(5)),
@@ -89,22 +122,56 @@ def plan(raw: Mapping[str, Any]) -> Schedule | None:
         baseline,
         watched,
         max(stop for _, stop in faults) - min(start for start, _ in faults) if faults else 0.0,
-        any(kind == "checkpoint" for _, kind, _, _ in spans),
+        any(action.kind == "checkpoint" for action in spans),
+        tuple(spans),
     )
 
 
-def _bar(label: str, kind: str, start: float, stop: float, scale: float) -> Bar:
+def marked(planned: Schedule, warnings: Iterable[tuple[Path, str]]) -> Schedule:
+    """Return the timeline with each warning at the bar whose length it is about."""
+    told = list(warnings)
+    bars = tuple(
+        replace(bar, warnings=tuple(text for path, text in told if path == bar.path))
+        for bar in planned.bars
+    )
+    return replace(planned, bars=bars)
+
+
+def _bar(action: Planned, offset: float, total: float, path: Path) -> Bar:
+    scale = _WIDTH / total if total else 0.0
+    start, stop = offset + action.start_s, offset + action.stop_s
     width = max((stop - start) * scale, _LEAST_WIDTH)
     x = min(start * scale, _WIDTH - width)
-    says = f"{label}: from {words.clock(start)}, {words.length(stop - start)}"
-    return Bar(label, kind, f"{x:.1f}", f"{width:.1f}", says)
+    lasts = words.length(stop - start)
+    if action.kind == "checkpoint":
+        lasts = f"up to {lasts}"
+    says = f"{action.name}: from {words.clock(start)}, {lasts}"
+    if action.begins:
+        says += f", {action.begins}"
+    if action.kind == "checkpoint":
+        says += "; waits for a person"
+    delay = action.delay_s * scale
+    return Bar(
+        action.name,
+        action.kind,
+        f"{x:.1f}",
+        f"{width:.1f}",
+        says,
+        left=_share(x),
+        share=_share(width),
+        waits=_share(x - delay) if delay else "",
+        waited=_share(delay) if delay else "",
+        when=f"{words.clock(start)} · {lasts}",
+        path=path,
+    )
 
 
-_Span = tuple[str, str, float, float]
+def _share(thousandths: float) -> str:
+    return f"{thousandths / 10:.2f}%"
 
 
-def _spans(method: list[Any]) -> list[_Span] | None:
-    """Return name, kind, start and end of each action; None when one cannot be told."""
+def _spans(method: list[Any]) -> list[Planned] | None:
+    """Return each action in time; None when one cannot be told."""
     waiting: list[tuple[int, str, str, Mapping[str, Any] | None, float]] = []
     for index, action in enumerate(method):
         if not isinstance(action, Mapping):
@@ -134,7 +201,22 @@ def _spans(method: list[Any]) -> list[_Span] | None:
         if len(left) == len(waiting):
             return None
         waiting = left
-    return [(name, kinds[name], *done[name]) for name in order]
+    return [
+        Planned(index, name, kinds[name], *done[name], *_delayed(method[index].get("start"), index))
+        for index, name in enumerate(order)
+    ]
+
+
+def _delayed(start: Any, index: int) -> tuple[float, str]:
+    """Return an action's delay in seconds, and in words what it begins with or after."""
+    if not isinstance(start, Mapping):
+        return 0.0, ""
+    delay = _seconds(start.get("delay")) or 0.0
+    key = "with" if start.get("with") else "after"
+    others = [str(each) for each in start.get(key) or []]
+    said = f"{key} {', '.join(others)}" if others else "at the beginning"
+    later = f"{words.length(delay)} later" if delay else ""
+    return delay, ", ".join(filter(None, (said, later))) if others or later else ""
 
 
 def _lasts(action: Mapping[str, Any]) -> tuple[str, float | None]:

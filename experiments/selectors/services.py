@@ -124,6 +124,15 @@ def slis(service: Service, read: Sequence[ServiceSli]) -> list[NamedSli]:
     ]
 
 
+def looks_in(service: Service | None) -> tuple[list[Environment], Environment | None]:
+    """Return the environments that have a Prometheus, and one to begin with: where it lives."""
+    found = Environment.objects.filter(aliases__connection__kind="prometheus").distinct()
+    places = service.places if service else {}
+    environments = list(found)
+    at_home = (each for each in environments if each.name in places)
+    return environments, next(at_home, environments[0] if environments else None)
+
+
 def homes(service: Service | None) -> list[Home]:
     """Return where a service lives, environment by environment."""
     places = service.places if service else {}

@@ -12,7 +12,9 @@ from experiments.domain import patching, spec, text, uses
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.models import Experiment, ExperimentVersion, User
 from experiments.selectors import named_slis
-from experiments.services import people
+from experiments.services import clock, people
+
+_LONGEST_NAME = 63
 
 
 class ConflictError(Exception):
@@ -95,6 +97,68 @@ def save(
             message=message,
             author=author,
         )
+
+
+def restore(
+    *, version: ExperimentVersion, author: User, message: str = "", based_on: int | None = None
+) -> ExperimentVersion:
+    """Store an old version once more, as the next one; copies of services' SLIs are taken now.
+
+    ``based_on`` is the newest version that the author has seen. Raises as ``save`` does.
+    """
+    return save(
+        raw=version.document,
+        author=author,
+        message=message or f"Restores version {version.number}",
+        experiment=version.experiment,
+        written=version.text,
+        based_on=based_on,
+    )
+
+
+def duplicate(
+    *, version: ExperimentVersion, author: User, name: str, title: str
+) -> ExperimentVersion:
+    """Store the version as a new experiment; its text keeps its comments. Raises as ``save``."""
+    own = uses.bare(version.document)
+    metadata = {**own.get("metadata", {}), "name": name}
+    if title:
+        metadata["title"] = title
+    raw = {**own, "metadata": metadata}
+    return save(
+        raw=raw,
+        author=author,
+        message=f"A copy of {version}"[:200],
+        written=patching.patch(version.text, raw).text,
+    )
+
+
+def free_name(name: str) -> str:
+    """Return a name that no experiment has: the name with a number behind it."""
+    number = 2
+    while True:
+        ending = f"-{number}"
+        made = f"{name[: _LONGEST_NAME - len(ending)].rstrip('-_')}{ending}"
+        if not Experiment.objects.filter(name=made).exists():
+            return made
+        number += 1
+
+
+def archive(*, experiment: Experiment, user: User) -> bool:
+    """Take the experiment out of the list; it cannot be run until it is unarchived.
+
+    Runs that are live go on. Return whether it was not archived already. Raises PermissionDenied.
+    """
+    people.require(user, "author_experiment", "archive experiments")
+    rows = Experiment.objects.filter(pk=experiment.pk, archived_at__isnull=True)
+    return bool(rows.update(archived_at=clock.now()))
+
+
+def unarchive(*, experiment: Experiment, user: User) -> bool:
+    """Put the experiment back into the list. Raises PermissionDenied."""
+    people.require(user, "author_experiment", "unarchive experiments")
+    rows = Experiment.objects.filter(pk=experiment.pk, archived_at__isnull=False)
+    return bool(rows.update(archived_at=None))
 
 
 def _text(raw: Any, newest: ExperimentVersion | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +51,7 @@ def check(run: Run) -> Outcome:
                     "targets": targets,
                 }
             )
-    problems += _overlaps(document, planned)
+    problems += overlaps(document, planned)
     problems += _sources(document, connections)
     errors = tuple(problem for problem in problems if problem.severity == "error")
     return Outcome(
@@ -73,7 +74,7 @@ def _ask(request: FaultRequest, connection: Connection) -> tuple[list[Problem], 
     return problems, list(plan.claims), len(plan.targets)
 
 
-def _overlaps(document: Experiment, planned: list[dict[str, Any]]) -> list[Problem]:
+def overlaps(document: Experiment, planned: Sequence[Mapping[str, Any]]) -> list[Problem]:
     """Refuse two actions that would hold one thing at once: started together, neither after."""
     found: list[Problem] = []
     order = [action.name for action in document.method]
@@ -101,6 +102,7 @@ def _overlaps(document: Experiment, planned: list[dict[str, Any]]) -> list[Probl
                     Problem(
                         message=f"{one} and {two} would both hold {', '.join(sorted(shared))}",
                         hint=f"Let {two} start after {one}.",
+                        where=two,
                     )
                 )
     return found

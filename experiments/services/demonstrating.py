@@ -26,6 +26,15 @@ class Place:
     edge_url: str
     scrape_interval_s: float
     flush_interval_s: float
+    own_url: str = ""
+    """Where ChaosWeb answers; rehearsals ask it whether it is well. Empty: no rehearsals."""
+    rehearsals: str = ""
+    """The folder in which rehearsals keep what they pretend."""
+
+
+# A verdict needs 30 steps of baseline and 15 of the fault; a step of the sandbox takes 2 s.
+PARAMETERS = {"baseline": "64s", "lasts": "40s", "settle": "20s"}
+"""What starters take from the environment, so that a run lasts two minutes and not twenty."""
 
 
 @transaction.atomic
@@ -45,18 +54,24 @@ def seed(
     demo.set_password(password)
     demo.save()
     people.give_role(user=demo, role=people.ADMIN)
-    kinds = {
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
         "edge": ("envoy", {"addresses": [place.edge_admin]}),
         "mesh": ("envoy", {"addresses": [place.mesh_admin]}),
         "metrics": ("prometheus", {"url": place.prometheus_url}),
     }
-    host = place.edge_url.split("//", 1)[-1].rstrip("/")
+    hosts = [place.edge_url.split("//", 1)[-1].rstrip("/")]
+    parameters = dict(PARAMETERS)
+    if place.own_url:
+        kinds["rehearsal"] = ("fake", {"targets": ["one", "two"], "state": place.rehearsals})
+        hosts.append(place.own_url.split("//", 1)[-1].rstrip("/"))
+        parameters["url"] = f"{place.own_url.rstrip('/')}/healthz"
     environment, _ = Environment.objects.update_or_create(
         name=ENVIRONMENT,
         defaults={
             "title": "Sandbox",
             "description": "The demo's shop, on this machine.",
-            "allowed_hosts": [host],
+            "allowed_hosts": hosts,
+            "parameters": parameters,
         },
     )
     for alias, (kind, options) in kinds.items():

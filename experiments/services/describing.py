@@ -12,7 +12,7 @@ from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.domain.services import Description
 from experiments.domain.slis import ServiceSli
 from experiments.models import Environment, Service, User
-from experiments.services import clock, people
+from experiments.services import clock, people, querying
 
 
 def read(raw: Any) -> Description:
@@ -22,6 +22,19 @@ def read(raw: Any) -> Description:
     if found is None:
         raise InvalidDocumentError(errors)
     return found
+
+
+def check(raw: Any) -> tuple[str, ...]:
+    """Have the servers read the PromQL of a description; return which of them did not answer.
+
+    Asked are the environments where the service lives, or else all that have its sources. Raises
+    InvalidDocumentError with every error of the description, or of its PromQL; stores nothing.
+    """
+    found = read(raw)
+    asked = querying.of_service(found.model_dump(mode="json", by_alias=True, exclude_none=True))
+    if asked.errors:
+        raise InvalidDocumentError(asked.errors)
+    return asked.notes
 
 
 def save(*, raw: Any, user: User, service: Service | None = None, seen: str = "") -> Service:

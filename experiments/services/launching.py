@@ -6,19 +6,21 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from drivers.units import Duration
 from experiments import backends, queue
 from experiments.domain import mandatory, spec
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.domain.states import EndedBy, Status
 from experiments.models import Environment, ExperimentVersion, Run, User
 from experiments.selectors import halting
-from experiments.services import clock, conducting, people, snapshots, transitions
+from experiments.services import clock, conducting, people, secrets, snapshots, transitions
 
 
 def fits(document: spec.Experiment, environment: Environment) -> list[SpecError]:
     """Return what the environment lacks for the document and for its own guardrails.
 
-    That is aliases, and what they are bound to.
+    That is aliases, and what they are bound to; secrets; and time for a fault that lasts longer
+    than the environment allows.
     """
     bound = {
         alias.name: alias.connection for alias in environment.aliases.select_related("connection")
@@ -43,6 +45,7 @@ def fits(document: spec.Experiment, environment: Environment) -> list[SpecError]
     for index, action in enumerate(document.method):
         if isinstance(action, spec.FaultAction):
             need(action.via, action.fault.split(".")[0], ("method", index, "via"))
+            found += _too_long(action, index, environment)
     for index, sli in enumerate(document.slis):
         need(sli.source, "prometheus", ("slis", index, "source"))
     for index, probe in enumerate(document.probes):
@@ -53,7 +56,19 @@ def fits(document: spec.Experiment, environment: Environment) -> list[SpecError]
             need(guardrail.source, "prometheus", ("guardrails", index, "source"))
     sources = [name for name, each in bound.items() if each.kind == "prometheus"]
     _, errors = mandatory.read(environment.guardrails, sources=sources)
-    return [*found, *mandatory.placed(errors)]
+    return [*found, *secrets.lacking(document, environment), *mandatory.placed(errors)]
+
+
+def _too_long(action: spec.FaultAction, index: int, environment: Environment) -> list[SpecError]:
+    longest = environment.longest_fault_s
+    if longest is None or float(action.duration) <= longest:
+        return []
+    allowed = Duration(longest)
+    message = (
+        f"{action.name} lasts {action.duration}, and {environment} lets no fault last longer than"
+        f" {allowed}: make it {allowed} or shorter"
+    )
+    return [SpecError(("method", index, "duration"), message)]
 
 
 def request_run(
@@ -69,12 +84,19 @@ def request_run(
 
     ``is_loss_accepted``: the person knows that a fault of the document cannot be undone. Raises
     InvalidDocumentError when the document and the environment do not fit, or when a loss was not
-    accepted, or while runs are halted, and PermissionDenied.
+    accepted, or while runs are halted, or of an archived experiment, and PermissionDenied.
     """
     people.require(user, "launch_run", "launch runs")
     known = Run.objects.filter(requested_by=user, idempotency_key=idempotency_key).first()
     if known is not None:
         return known
+    experiment = version.experiment
+    if experiment.archived_at is not None:
+        told = (
+            f"{experiment} was archived at {experiment.archived_at:%Y-%m-%d %H:%M} UTC:"
+            " unarchive it to run it"
+        )
+        raise InvalidDocumentError([SpecError(("experiment",), told)])
     halted = halting.active(environment)
     if halted is not None:
         raise InvalidDocumentError([SpecError(("environment",), halting.refusal(halted))])

@@ -22,7 +22,7 @@ from experiments.domain import patching, presets, spec
 from experiments.domain import text as yaml
 from experiments.models import Connection, Experiment
 from experiments.selectors import schedule
-from experiments.services import authoring, judging, previewing, snapshots
+from experiments.services import authoring, drafts, judging, snapshots
 
 Level = Literal["first", "everyday", "game-day"]
 LEVELS: Mapping[Level, str] = MappingProxyType(
@@ -237,5 +237,5 @@ def _read(path: Path) -> Starter:
         raw=raw,
         document=document,
         families=tuple(dict.fromkeys(backends.faults()[kind].family for kind in kinds_)),
-        schedule=schedule.plan(previewing.settled(raw)),
+        schedule=schedule.plan(drafts.settled(raw)),
     )

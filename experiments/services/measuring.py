@@ -105,6 +105,12 @@ def read_series(
     return Measured(series)
 
 
+def value_series(rows: Sequence[Any], span: tuple[float, float], step_s: float) -> ValueSeries:
+    """Return the first series of an answer on its grid, gaps as gaps."""
+    times = np.round(np.arange(round((span[1] - span[0]) / step_s) + 1) * step_s + span[0], 3)
+    return ValueSeries(times, values=_one(rows, times, step_s), step_s=step_s, window_s=step_s)
+
+
 def _le(labels: Mapping[str, str]) -> float | None:
     try:
         return float(labels["le"])

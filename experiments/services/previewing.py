@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import ceil
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from drivers.protocol import Document, DriverError, FaultParams, FaultRequest, Problem, Target
 from experiments import backends
-from experiments.analysis.gate import LEAST_BINS
-from experiments.domain import mandatory, parameters, presets, spec
-from experiments.domain.errors import Path, SpecError
-from experiments.domain.method import Guardrail
-from experiments.domain.presets import PresetError
-from experiments.engine.snapshot import Pace
-from experiments.models import Claim, Connection, Environment
-from experiments.selectors import schedule, watchers, words
-from experiments.services import authoring, judging, launching, pacing, snapshots
+from experiments.domain import spec
+from experiments.domain.errors import SpecError
+from experiments.models import Connection, Environment
+from experiments.selectors import beside, halting, schedule, watchers, words
+from experiments.services import authoring, checking, drafts, launching, querying, radius, warning
+from experiments.services.warning import Warned
 
 _TOKEN = "cw-preview"  # noqa: S105  the token of no injection
 
@@ -34,6 +31,8 @@ class Claimed:
 
     key: str
     held_by: int | None = None
+    who: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,11 @@ class ActionPreview:
     kind: str
     title: str
     via: str
+    position: int = 0
     sentence: str = ""
+    blast: str = ""
+    """What it does, for how long and to whom, in one sentence."""
+    ends: str = ""
     undo: str = ""
     dead_man: str = ""
     is_for_good: bool = False
@@ -75,20 +78,20 @@ class Preview:
     errors: tuple[SpecError, ...]
     schedule: schedule.Schedule | None
     actions: tuple[ActionPreview, ...]
-    warnings: tuple[Problem, ...]
+    warnings: tuple[Warned, ...]
     lacks: tuple[SpecError, ...]
     guardrails: tuple[GuardrailPreview, ...] = ()
     notes: tuple[str, ...] = ()
     environment: Environment | None = None
     was_asked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Queries:
-    """What servers say of the draft's PromQL; ``notes`` name those that did not answer."""
-
-    errors: tuple[SpecError, ...] = ()
-    notes: tuple[str, ...] = ()
+    blast: str = ""
+    """What the whole breaks, where, for how long, and how that ends."""
+    halted: str = ""
+    """Why no run may start there now."""
+    live: tuple[beside.LiveRun, ...] = ()
+    """The runs that are live there now."""
+    clashes: tuple[Warned, ...] = ()
+    """Actions that would hold the same claim at once; known once the backends were asked."""
 
 
 def catalogue() -> Mapping[str, type[FaultParams]]:
@@ -96,62 +99,85 @@ def catalogue() -> Mapping[str, type[FaultParams]]:
     return backends.faults()
 
 
-def settled(raw: Mapping[str, Any], environment: Environment | None = None) -> dict[str, Any]:
-    """Return the document with its parameters' values written in, as far as there are any."""
-    declared, _ = parameters.declared(raw.get("parameters"))
-    given = environment.parameters if environment else {}
-    values, _ = parameters.settle(
-        declared, {name: value for name, value in given.items() if name in declared}
-    )
-    resolved, _ = parameters.substitute(raw, values, frozenset(declared))
-    return dict(resolved)
-
-
 def preview(
     *, raw: Mapping[str, Any], environment: Environment | None = None, reach: bool = False
 ) -> Preview:
     """Return what the draft would do in the environment; ``reach`` asks backends and sources."""
     parsed = authoring.validate(raw)
-    resolved = settled(raw, environment)
-    connections = _connections(environment)
+    resolved = drafts.settled(raw, environment)
+    connections = drafts.connections_of(environment)
     planned = schedule.plan(resolved)
     document = authoring.validate(resolved).spec if parsed.spec is not None else None
-    asked = queries(raw=raw, environment=environment) if reach and environment else Queries()
+    asked = (
+        querying.queries(raw=raw, environment=environment)
+        if reach and environment
+        else querying.Queries()
+    )
+    warnings = tuple(warning.found(document, planned, connections, environment)) if document else ()
+    lacks = tuple(launching.fits(document, environment)) if document and environment else ()
+    if planned is not None:
+        told = [(each.path, each.message) for each in lacks]
+        told += [(each.path, each.message) for each in warnings]
+        planned = schedule.marked(planned, told)
+    actions = tuple(_actions(resolved, environment, connections, planned, reach=reach))
+    halt = halting.active(environment) if environment else None
     return Preview(
         errors=parsed.errors + asked.errors,
         schedule=planned,
-        actions=tuple(_actions(resolved, environment, connections, reach=reach)),
-        warnings=tuple(_warnings(document, planned, connections, environment)),
+        actions=actions,
+        warnings=warnings,
         guardrails=tuple(_guardrails(document, environment)),
-        lacks=tuple(launching.fits(document, environment)) if document and environment else (),
+        lacks=lacks,
         notes=asked.notes,
         environment=environment,
         was_asked=reach and environment is not None,
+        blast=_blast(planned, actions, environment),
+        halted=halting.refusal(halt) if halt else "",
+        live=tuple(beside.live_runs(environment)) if environment else (),
+        clashes=tuple(_clashes(document, actions)) if document else (),
     )
 
 
-def _connections(environment: Environment | None) -> dict[str, Connection]:
-    if environment is None:
-        return {}
-    aliases = environment.aliases.select_related("connection")
-    return {alias.name: alias.connection for alias in aliases}
+def _blast(
+    planned: schedule.Schedule | None,
+    actions: Iterable[ActionPreview],
+    environment: Environment | None,
+) -> str:
+    known = backends.faults()
+    said = [(each.name, known[each.kind], each.sentence) for each in actions if each.sentence]
+    return radius.of_all(planned, said, environment)
+
+
+def _clashes(document: spec.Experiment, actions: Iterable[ActionPreview]) -> Iterable[Warned]:
+    """Yield the actions that would hold one thing at once, as a run's checks refuse it."""
+    planned = [
+        {"action": document.method[each.position], "claims": [claim.key for claim in each.claims]}
+        for each in actions
+        if each.claims
+    ]
+    places = {action.name: index for index, action in enumerate(document.method)}
+    for problem in checking.overlaps(document, planned):
+        where = ("method", places[problem.where], "start")
+        yield Warned(where, problem.message, problem.hint, "error")
 
 
 def _actions(
     resolved: Mapping[str, Any],
     environment: Environment | None,
     connections: Mapping[str, Connection],
+    planned: schedule.Schedule | None,
     *,
     reach: bool,
 ) -> Iterable[ActionPreview]:
     method = resolved.get("method")
+    times = {each.index: each for each in planned.faults} if planned else {}
     for index, action in enumerate(method if isinstance(method, list) else ()):
         if not isinstance(action, Mapping) or "fault" not in action:
             continue
         kind, via = str(action.get("fault")), str(action.get("via") or "")
         model = backends.faults().get(kind)
         name = str(action.get("name") or f"action {index + 1}")
-        found = ActionPreview(name, kind, model.title if model else kind, via)
+        found = ActionPreview(name, kind, model.title if model else kind, via, index)
         if model is None:
             yield replace(found, note="There is no such fault.")
             continue
@@ -166,6 +192,7 @@ def _actions(
             dead_man=dead_man(model),
             undo=undo(model),
             is_for_good=model.undo == "none",
+            ends=radius.end_of(model, times.get(index), planned),
         )
         connection = connections.get(via)
         if environment is None:
@@ -179,7 +206,9 @@ def _actions(
             found = _sent(found, request, connection)
             if reach:
                 found = _asked(found, request, connection)
-        yield found
+        targets = found.targets if found.was_asked else None
+        blast = radius.of_action(found.sentence, times.get(index), found.documents, targets)
+        yield replace(found, blast=blast)
 
 
 def _sent(found: ActionPreview, request: FaultRequest, connection: Connection) -> ActionPreview:
@@ -199,7 +228,9 @@ def _asked(found: ActionPreview, request: FaultRequest, connection: Connection) 
         targets = driver.resolve(request)
         found = replace(found, targets=targets.targets, hits=targets.sentence)
         if not any(problem.severity == "error" for problem in problems):
-            found = replace(found, claims=tuple(_claims(driver.prepare(request).claims)))
+            plan = driver.prepare(request)
+            # What the backend's own state fills in (a route's keys) is known only now.
+            found = replace(found, claims=tuple(_claims(plan.claims)), documents=plan.documents)
     except DriverError as error:
         said = {problem.message for problem in found.problems}
         if any(message in error.message for message in said):
@@ -211,9 +242,10 @@ def _asked(found: ActionPreview, request: FaultRequest, connection: Connection) 
 
 def _claims(keys: Iterable[str]) -> Iterable[Claimed]:
     wanted = list(keys)
-    held = Claim.objects.filter(key__in=wanted, released_at__isnull=True)
-    holders = {claim.key: claim.run_id for claim in held}
-    return [Claimed(key, holders.get(key)) for key in wanted]
+    held = beside.holders(wanted)
+    for key in wanted:
+        run = held.get(key)
+        yield Claimed(key, run.pk, run.who, run.until) if run else Claimed(key)
 
 
 def _problem(error: DriverError, connection: Connection) -> Problem:
@@ -244,7 +276,7 @@ def _guardrails(
     """Yield the guardrails that would watch: the document's, then those of the environment."""
     if document is None:
         return
-    watched = _watched(document, environment)
+    watched = warning.watched_in(document, environment)
     for index, each in enumerate(watched.guardrails):
         yield GuardrailPreview(
             each.name,
@@ -252,144 +284,3 @@ def _guardrails(
             watchers.NO_DATA[each.no_data],
             index >= len(document.guardrails),
         )
-
-
-def _watched(document: spec.Experiment, environment: Environment | None) -> spec.Experiment:
-    """Return the document as a run of it would have it, as far as the environment can be read."""
-    own, _ = mandatory.read(environment.guardrails if environment else [])
-    return mandatory.added(document, own)
-
-
-def _warnings(
-    document: spec.Experiment | None,
-    planned: schedule.Schedule | None,
-    connections: dict[str, Connection],
-    environment: Environment | None,
-) -> Iterable[Problem]:
-    """Yield why the run could not be judged, and which guardrails would be slower than they say."""
-    if document is None or (environment is None and document.timing.step is None):
-        return
-    watched = _watched(document, environment)
-    pace = snapshots.pace_of(watched, connections)
-    yield from _too_short(document, planned, pace)
-    yield from pacing.unfed(watched, pace)
-
-
-def _too_short(
-    document: spec.Experiment, planned: schedule.Schedule | None, pace: Pace
-) -> Iterable[Problem]:
-    """Warn where baseline or fault phase are too short for the data gate at this step."""
-    if planned is None or not document.slis:
-        return
-    for what, where, seconds, needed, dropped in (
-        ("baseline", "timing.baseline", planned.watched_s, LEAST_BINS["baseline"], 0),
-        ("fault phase", "method", planned.fault_s, LEAST_BINS["fault"], judging.SETTLE_STEPS),
-    ):
-        bins = max(int(seconds / pace.step_s + 1e-9) - dropped, 0)
-        if bins >= needed:
-            continue
-        lasts = words.length(ceil((needed + dropped) * pace.step_s))
-        step = seconds / (needed + dropped)
-        hint = f"It can with at least {lasts}"
-        if step >= pace.scrape_s:
-            hint += f", or with a step of {step:.3g} s"
-        dropping = f" (the first {dropped} do not count)" if dropped else ""
-        yield Problem(
-            message=f"The {what} of {words.length(seconds)} has {bins} bins of {pace.step_s:g} s"
-            f"{dropping}; the verdict needs {needed}, so the run would be inconclusive.",
-            hint=f"{hint}.",
-            severity="warning",
-            where=where,
-        )
-
-
-def queries(*, raw: Mapping[str, Any], environment: Environment | None) -> Queries:
-    """Have the environment's Prometheus read every query of the draft, each error at its field.
-
-    A server that does not answer is named in a note; its queries count as right.
-    """
-    connections = {
-        alias: connection
-        for alias, connection in _connections(environment).items()
-        if connection.kind == "prometheus"
-    }
-    errors: list[SpecError] = []
-    silent = {alias: _silence(connection) for alias, connection in connections.items()}
-    for path, source, query in _queries(settled(raw, environment)):
-        connection = connections.get(source)
-        if connection is None or silent[source] or "${" in query:
-            continue
-        try:
-            backends.prometheus(connection).parse(query)
-        except DriverError as error:
-            if error.retryable:
-                silent[source] = f"PromQL was not checked: {error.message}"
-            else:
-                errors.append(SpecError(path, f"Prometheus cannot read it: {error.message}"))
-    return Queries(tuple(errors), tuple(note for note in silent.values() if note))
-
-
-def unreadable(
-    guardrails: Iterable[Guardrail], connections: Mapping[str, Connection]
-) -> list[SpecError]:
-    """Have Prometheus read the guardrails' PromQL. A server that does not answer says nothing."""
-    found = []
-    for index, guardrail in enumerate(guardrails):
-        try:
-            backends.prometheus(connections[guardrail.source]).parse(guardrail.promql or "")
-        except DriverError as error:
-            if not error.retryable:
-                found.append(
-                    SpecError((index, "promql"), f"Prometheus cannot read it: {error.message}")
-                )
-    return found
-
-
-def _silence(source: Connection) -> str:
-    """Return why the server answers nothing at all; empty when it can be asked."""
-    try:
-        backends.prometheus(source).parse("vector(1)")
-    except DriverError as error:
-        return f"PromQL was not checked: {error.message}"
-    return ""
-
-
-def _queries(resolved: Mapping[str, Any]) -> Iterable[tuple[Path, str, str]]:
-    """Yield where each query of a document is, its source, and the text that must parse."""
-    for index, sli in _mappings(resolved.get("slis")):
-        source = str(sli.get("source") or "metrics")
-        for path, query in _measured(sli):
-            if isinstance(query, str) and query.strip():
-                yield ("slis", index, *path), source, query
-    for index, probe in _mappings(resolved.get("probes")):
-        check = probe.get("promql")
-        if isinstance(check, Mapping) and isinstance(check.get("query"), str):
-            source = str(check.get("source") or "metrics")
-            yield ("probes", index, "promql", "query"), source, check["query"]
-    for index, guardrail in _mappings(resolved.get("guardrails")):
-        query = guardrail.get("promql")
-        if isinstance(query, str) and query.strip():
-            yield ("guardrails", index, "promql"), str(guardrail.get("source") or "metrics"), query
-
-
-def _mappings(found: Any) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    items = found if isinstance(found, list) else []
-    return [(index, item) for index, item in enumerate(items) if isinstance(item, Mapping)]
-
-
-def _measured(sli: Mapping[str, Any]) -> Iterable[tuple[Path, Any]]:
-    ratio, quantile, with_ = sli.get("ratio"), sli.get("quantile"), sli.get("with") or {}
-    if isinstance(ratio, Mapping):
-        yield from ((("ratio", key), ratio.get(key)) for key in ("bad", "total"))
-    if isinstance(quantile, Mapping):
-        yield ("quantile", "histogram"), quantile.get("histogram")
-    yield ("value",), sli.get("value")
-    if isinstance(sli.get("preset"), str) and isinstance(with_, Mapping):
-        try:
-            made = presets.expand(sli["preset"], with_)
-        except PresetError:
-            return
-        path: Path = ("with", "matchers") if with_.get("matchers") else ("preset",)
-        selectors = made.get("ratio") or made.get("quantile") or {}
-        texts = [text for key, text in selectors.items() if key != "q"]
-        yield from ((path, text) for text in texts[:1])

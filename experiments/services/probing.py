@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from experiments.backends import HttpAnswer
 from experiments.domain import jsonpath
 from experiments.domain.method import Probe, Tolerance
 from experiments.models import Connection, Environment, Reading, Run
-from experiments.services import transitions
+from experiments.services import secrets, transitions
 
 _MATCH_WITHIN_S = 1.0
 _SHOWN = 80
@@ -42,17 +42,24 @@ def probe(asked: Probe, environment: Environment, sources: dict[str, Connection]
 def _http(asked: Probe, environment: Environment) -> Probed:
     assert asked.http is not None  # noqa: S101 — chosen by the caller
     try:
+        sent = secrets.filled(asked.http.headers, environment)
+    except secrets.SecretError as error:
+        return Probed(asked.name, None, str(error))
+    try:
         answer = backends.fetch(
             url=asked.http.url,
             method=asked.http.method,
-            headers=asked.http.headers,
+            headers=sent.headers,
             timeout_s=float(asked.http.timeout),
             allowed=environment.allowed_hosts,
         )
     except DriverError as error:
         # An unreachable service fails its probe; a refused host was never asked.
-        return Probed(asked.name, False if error.retryable else None, str(error))
-    missed = _missed_of(asked.tolerance, answer)
+        return Probed(asked.name, False if error.retryable else None, sent.masked(str(error)))
+    # An answer that echoes a secret is masked before anything looks at it: whether a regex matches
+    # would tell the secret, one letter after the other.
+    answer = replace(answer, text=sent.masked(answer.text))
+    missed = sent.masked(_missed_of(asked.tolerance, answer))
     took = f"{answer.status} in {answer.elapsed_s * 1000:.0f} ms"
     return Probed(asked.name, not missed, f"{took}{': ' if missed else ''}{missed}")
 

@@ -82,8 +82,16 @@ def _intervals(
 
 def least_step(document: spec.Experiment, connections: Mapping[str, Connection]) -> float:
     """Return the shortest step, in seconds, that the document's sources can fill."""
-    scrape, flush = _intervals(document, connections)
-    return max(_SCRAPES_PER_STEP * scrape, _FLUSHES_PER_STEP * flush)
+    return _least_step(*_intervals(document, connections))
+
+
+def least_step_of(source: Connection) -> float:
+    """Return the shortest step, in seconds, that one source can fill."""
+    return _least_step(source.scrape_interval_s, source.flush_interval_s)
+
+
+def _least_step(scrape_s: float, flush_s: float) -> float:
+    return max(_SCRAPES_PER_STEP * scrape_s, _FLUSHES_PER_STEP * flush_s)
 
 
 def pace_of(document: spec.Experiment, connections: Mapping[str, Connection]) -> Pace:

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from experiments.domain import presets, spec
+from experiments.domain import presets, spec, suggests
 from experiments.models import Environment
 from experiments.selectors import named_slis
-from experiments.services import previewing
+from experiments.services import previewing, suggesting
 
 
 def words(environments: list[Environment]) -> dict[str, Any]:
-    """Return aliases by environment, the ready-made SLIs, and the SLIs of services."""
+    """Return aliases by environment, what reaches each backend, ready-made and services' SLIs."""
     return {
         "aliases": _bound(environments),
+        "backends": suggesting.connection_kinds(),
         "presets": _presets(),
         "slis": dict(named_slis.listed()),
     }
@@ -45,6 +46,9 @@ def _presets() -> Mapping[str, Any]:
                     "default": field.default,
                     "required": field.required,
                     "choices": list(field.choices),
+                    "suggests": (
+                        suggests.of_preset(preset.name, field.name) if field.lookup else ""
+                    ),
                 }
                 for field in preset.fields
             },

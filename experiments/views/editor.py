@@ -12,21 +12,22 @@ from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments.domain import text, uses
-from experiments.domain.differences import differences
+from experiments.domain import text
 from experiments.domain.errors import InvalidDocumentError, SpecError
-from experiments.forms import drafts, mapping, written
+from experiments.forms import drafts, mapping, warned, written
 from experiments.forms.editor import Editor
 from experiments.forms.kinds import LISTS
 from experiments.forms.mapping import Fields
 from experiments.forms.written import Written
 from experiments.models import Environment, Experiment, ExperimentVersion, User
 from experiments.selectors import authoring as plans
-from experiments.services import authoring, library, people, previewing
-from experiments.views import completion
-from experiments.views.versions import compared
+from experiments.services import authoring, library, people, previewing, querying
+from experiments.services.warning import Warned
+from experiments.views import completion, conflicts, recent
 
 _MOST_FIELDS = 4000
+_TEXTS = ("yaml", "preview")
+"""Views that post the document as a text."""
 _NO_TEXT = (
     "The YAML cannot hold two parameters of one name, nor one without a name. Mend them here"
     " first; nothing is lost."
@@ -91,42 +92,63 @@ def _edit(request: HttpRequest, experiment: Experiment | None) -> HttpResponse:
     newest = experiment.versions.select_related("author").first() if experiment else None
     if request.method == "GET":
         state, message = _opened(request, newest)
-        context = _drawn(request, state, MultiValueDict(), is_fresh=newest is None)
+        given: Fields = MultiValueDict()
+        if request.GET.get("view") == "preview":
+            given["view"] = "preview"
+        if request.GET.get("environment"):
+            given["environment"] = request.GET["environment"]
+        context = _drawn(request, state, given, is_fresh=newest is None)
         context |= {"based_on": newest.number if newest else 0, "message": message}
         return render(
             request, "experiments/edit.html", _whole(request, context, experiment, newest)
         )
     fields, action = _copied(request), request.POST.get("do", "save")
     verb, _, knowing = action.partition(":")
+    if "made" in fields and experiment is not None and verb in ("merge", "save"):
+        # The text of two, from the page that shows what somebody else has saved meanwhile.
+        theirs = plans.version(experiment, _number(fields) or 0)
+        key = _draft_key(request, experiment)
+        if theirs is not None:
+            shown = conflicts.again(request, fields=fields, theirs=theirs, draft_key=key)
+            if shown is not None:
+                return shown
     if verb == "save":
         if knowing.isdecimal():  # saved in spite of this version, which the author has seen
             fields["based_on"] = knowing
         return _saved(request, fields, experiment, newest)
     catalogue = previewing.catalogue()
-    is_form = fields.get("view") != "yaml"
+    is_form = fields.get("view") not in _TEXTS
     opened = drafts.act(fields, action, catalogue=catalogue) if is_form else ""
     state = _posted(fields, _kept(request, newest), opened=opened)
-    notice, spot = _turned(state, action)
+    notice, spot = _turned(state, fields, action)
     is_quiet = bool(opened) or action == "redraw" or action.startswith("remove:")
     context = _drawn(request, state, fields, is_fresh=is_quiet)
     context |= {"notice": notice, "spot": spot}
     return render(request, "experiments/edit.html", _whole(request, context, experiment, newest))
 
 
-def _turned(state: Written, action: str) -> tuple[str, str]:
+def _turned(state: Written, fields: Fields, action: str) -> tuple[str, str]:
     """Turn to the view that a button asks for (``view:yaml:12``). Return why not, and the spot."""
     verb, view, spot = (*action.split(":", 2), "", "")[:3]
     if verb != "view":
         return "", ""
-    if view == "yaml" and state.view == "form":
-        if state.cannot_be_text:
-            return _NO_TEXT, ""
+    if view != "form" and state.cannot_be_text:
+        return _NO_TEXT, ""
+    if view == "form" and not state.is_read:
+        return _NO_FORM, ""
+    if view == "preview":
+        fields["came"] = state.view if fields.get("view") != "preview" else _came(fields)
+    elif view == "yaml" and state.view == "form":
         state.view = "yaml"
     elif view == "form" and state.view == "yaml":
-        if state.editor is None:
-            return _NO_FORM, ""
         state.view, state.base = "form", state.text
+    fields["view"] = view if view in ("form", *_TEXTS) else state.view
     return "", f"line-{spot}" if view == "yaml" and spot else spot
+
+
+def _came(fields: Fields) -> str:
+    """Return the view from which the author turned to the preview."""
+    return "yaml" if fields.get("came") == "yaml" else "form"
 
 
 def _opened(request: HttpRequest, newest: ExperimentVersion | None) -> tuple[Written, str]:
@@ -146,7 +168,7 @@ def _opened(request: HttpRequest, newest: ExperimentVersion | None) -> tuple[Wri
         base = text.write(document)
     fields = mapping.document_to_fields(document, catalogue=catalogue)
     state = written.from_fields(fields, base=base, catalogue=catalogue)
-    if request.GET.get("view") == "yaml":
+    if request.GET.get("view") in _TEXTS:
         state.view = "yaml"
     return state, message
 
@@ -163,7 +185,7 @@ def _posted(fields: Fields, kept: str, *, opened: str = "") -> Written:
     """Return the posted document, from the view that was posted."""
     catalogue = previewing.catalogue()
     base = written.lines_like(fields.get("text") or "", kept)
-    if fields.get("view") == "yaml":
+    if fields.get("view") in _TEXTS:
         return written.from_text(base, catalogue=catalogue)
     return written.from_fields(
         fields, base=base or kept, catalogue=catalogue, opened=[opened] if opened else []
@@ -193,7 +215,15 @@ def _saved(
         except InvalidDocumentError as error:
             errors = error.errors
         except authoring.ConflictError as error:
-            return _conflict(request, state, fields, error.newest)
+            return conflicts.show(
+                request,
+                mine=state.text,
+                view=state.view,
+                began=plans.version(error.newest.experiment, _number(fields) or 0),
+                theirs=error.newest,
+                fields=fields,
+                draft_key=_draft_key(request, error.newest.experiment),
+            )
         else:
             for note in notes:
                 messages.warning(request, note)
@@ -216,36 +246,10 @@ def _errors(
     state: Written, environment: Environment | None
 ) -> tuple[tuple[SpecError, ...], tuple[str, ...]]:
     """Return every error of the document, and what servers did not say."""
-    if state.editor is None:
+    if not state.is_read:
         return state.unread, ()
-    asked = previewing.queries(raw=state.document, environment=environment)
+    asked = querying.queries(raw=state.document, environment=environment)
     return (*authoring.validate(state.document).errors, *asked.errors), asked.notes
-
-
-def _conflict(
-    request: HttpRequest, state: Written, fields: Fields, theirs: ExperimentVersion
-) -> HttpResponse:
-    """Show what somebody else saved meanwhile beside what was to be saved; nothing is stored."""
-    began = plans.version(theirs.experiment, _number(fields) or 0)
-    first, now = (uses.bare(each.document) if each else {} for each in (began, theirs))
-    mine = uses.bare(state.document)
-    context = {
-        "experiment": theirs.experiment,
-        "theirs": theirs,
-        "began": began,
-        "their_changes": differences(first, now) if began else [],
-        "my_changes": differences(first, mine) if began else [],
-        "mine": state.text,
-        "view": state.view,
-        "based_on": _number(fields) or 0,
-        "message": fields.get("message") or "",
-        "environment": fields.get("environment") or "",
-        "draft_key": _draft_key(request, theirs.experiment),
-        "old_label": f"version {theirs.number}, theirs",
-        "new_label": "yours",
-        **compared(theirs.text, state.text, now, mine),
-    }
-    return render(request, "experiments/conflict.html", context, status=409)
 
 
 def _drawn(
@@ -262,7 +266,7 @@ def _drawn(
 def _preview(
     state: Written, environment: Environment | None, *, reach: bool = False
 ) -> previewing.Preview:
-    if state.editor is None:
+    if not state.is_read:
         return previewing.Preview(state.unread, None, (), (), (), environment=environment)
     return previewing.preview(raw=state.document, environment=environment, reach=reach)
 
@@ -270,14 +274,22 @@ def _preview(
 def _page(
     state: Written, fields: Fields, environment: Environment | None, shown: previewing.Preview
 ) -> dict[str, Any]:
+    told = [*(Warned(each.path, each.message, "", "error") for each in shown.lacks)]
+    told += [*shown.clashes, *shown.warnings]
+    told_of = warned.marks(state, told)
+    view = "preview" if fields.get("view") == "preview" else state.view
     return {
-        "editor": state.editor,
-        "view": state.view,
+        "editor": state.editor if state.view == "form" else None,
+        "view": view,
+        "came": _came(fields) if view == "preview" else state.view,
+        "warned": told_of,
+        "problem_count": len(state.marks) + len(told_of),
         "base": state.base,
-        "yaml": state.text,
+        "yaml": lambda: state.text,
         "marks": state.marks,
         "outline": state.outline,
-        "is_read": state.editor is not None,
+        "looks": recent.listed(state.document) if state.view == "yaml" and state.is_read else [],
+        "is_read": state.is_read,
         "preview": shown,
         "environment": environment,
         "message": fields.get("message") or "",

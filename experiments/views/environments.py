@@ -10,11 +10,17 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from experiments.forms.connections import ConnectionForm
-from experiments.forms.environments import AliasRows, EnvironmentForm, alias_rows
+from experiments.forms.environments import (
+    AliasRows,
+    EnvironmentForm,
+    alias_rows,
+    longest_fault,
+)
 from experiments.forms.mandatory import GuardrailRows, guardrail_rows, with_more_rows
 from experiments.models import Connection, Environment, User
 from experiments.selectors import orphans, watchers
-from experiments.services import connecting, people, previewing, reconciling
+from experiments.services import connecting, people, querying, reconciling
+from experiments.views import secrets
 
 
 @require_GET
@@ -51,6 +57,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
                 "environment": environment,
                 "aliases": aliases,
                 "guardrails": watchers.of_environment(environment),
+                "longest_fault": longest_fault(environment),
             },
         )
     return _environment(request, environment)
@@ -120,6 +127,8 @@ def _environment(request: HttpRequest, environment: Environment | None) -> HttpR
         else None,
         "has_connections": Connection.objects.exists(),
     }
+    if environment is not None:
+        context |= secrets.context(environment)
     status = 200 if wants_rows else _status(data)
     return render(request, "environments/edit.html", context, status=status)
 
@@ -135,7 +144,7 @@ def _are_right(guards: GuardrailRows, aliases: AliasRows) -> bool:
             sources = {name: each for name, each in bound.items() if each.kind == "prometheus"}
         guards.check(sources)
         if sources is not None and not guards.has_errors:
-            guards.place(previewing.unreadable(guards.found, sources))
+            guards.place(querying.unreadable(guards.found, sources))
     return not guards.has_errors
 
 

@@ -11,8 +11,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from experiments.selectors import overview
-from experiments.services import faults
+from experiments.selectors import first_steps, overview
+from experiments.services import connecting, faults
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +25,15 @@ def show(request: HttpRequest) -> HttpResponse:
         return _part(request, live)
     coverage = overview.coverage(faults.families(), faults.known())
     verdicts = overview.verdicts()
-    steps = [] if verdicts else overview.first_steps()
+    backends = [kind for kind, _ in connecting.kinds()]
+    steps = [] if verdicts else first_steps.steps(backends)
     context = {
         "live": live,
         "coverage": coverage,
         "verdicts": verdicts,
         "steps": [] if all(step.is_done for step in steps) else steps,
+        "is_begun": any(step.is_done for step in steps),
+        "admins": first_steps.admins() if steps else (),
     }
     return render(request, "overview/show.html", context)
 

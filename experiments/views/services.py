@@ -45,6 +45,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
             "name": name,
             "service": service,
             **_slis(service),
+            **_looks(service),
             "homes": services.homes(service),
             "live": services.live_faults(name, faults.known()),
             "coverage": services.coverage(name, faults.families(), faults.known()),
@@ -127,9 +128,17 @@ def _edit(request: HttpRequest, service: Service | None) -> HttpResponse:
             "editor": editor,
             "places": [(each, editor.places[each.name]) for each in environments],
             "opened": opened,
+            **_looks(service, request.POST.get("environment", "")),
         },
         status=status,
     )
+
+
+def _looks(service: Service | None, picked: str = "") -> dict[str, Any]:
+    """Return where the last minutes can be looked at, and where they are at first."""
+    found, first = services.looks_in(service)
+    chosen = next((each for each in found if each.name == picked), first)
+    return {"looks_in": found, "picked": chosen}
 
 
 def _seen(request: HttpRequest, service: Service | None, editor: ServiceEditor) -> str:
@@ -148,8 +157,12 @@ def _saved(request: HttpRequest, editor: ServiceEditor, service: Service | None)
         raw["name"] = service.name
     try:
         if is_readable:
+            notes = describing.check(raw)
             seen = request.POST.get("seen", "")
-            return describing.save(raw=raw, user=_person(request), service=service, seen=seen)
+            saved = describing.save(raw=raw, user=_person(request), service=service, seen=seen)
+            for note in notes:
+                messages.warning(request, note)
+            return saved
         describing.read(raw)
     except InvalidDocumentError as error:
         editor.place(error.errors)

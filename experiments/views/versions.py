@@ -1,19 +1,24 @@
-"""Pages: what changed between two versions of an experiment."""
+"""Pages: what changed between two versions of an experiment, and an old one restored."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
+from experiments.domain import uses
 from experiments.domain.differences import differences
-from experiments.models import Experiment
+from experiments.domain.errors import InvalidDocumentError
+from experiments.models import Environment, Experiment, ExperimentVersion, User
 from experiments.selectors import authoring as plans
+from experiments.services import authoring, previewing, rendering
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,21 @@ class Line:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Two texts to show side by side, and the lines that differ."""
+
+    old: str
+    new: str
+    lines: tuple[Line, ...]
+
+
 @require_GET
 def diff(request: HttpRequest, name: str) -> HttpResponse:
-    """Compare two versions, ``?from=1&to=3``; without them the newest with the one before."""
+    """Compare two versions, ``?from=1&to=3``; without them the newest with the one before.
+
+    ``?environment=`` picks where their previews are compared; the only one is picked by itself.
+    """
     experiment = get_object_or_404(Experiment, name=name)
     versions = plans.versions(experiment)
     if not versions:
@@ -38,6 +55,8 @@ def diff(request: HttpRequest, name: str) -> HttpResponse:
     if before not in by_number or to not in by_number:
         raise Http404
     old, new = by_number[before], by_number[to]
+    environments = plans.environments()
+    place = _place(request.GET.get("environment"), environments)
     return render(
         request,
         "experiments/diff.html",
@@ -48,21 +67,69 @@ def diff(request: HttpRequest, name: str) -> HttpResponse:
             "new": new,
             "old_label": f"version {before}",
             "new_label": f"version {to}",
-            **compared(old.text, new.text, old.document, new.document),
+            "environments": environments,
+            "environment": place,
+            "previews": sides(_rendered(old, place), _rendered(new, place)),
+            **compared(old.text, new.text, uses.bare(old.document), uses.bare(new.document)),
         },
     )
+
+
+@require_POST
+def restore(request: HttpRequest, name: str, number: int) -> HttpResponse:
+    """Store an old version as the next one, if nobody has saved since the page was drawn."""
+    experiment = get_object_or_404(Experiment, name=name)
+    version = plans.version(experiment, number)
+    if version is None:
+        raise Http404
+    seen = request.POST.get("based_on", "")
+    try:
+        saved = authoring.restore(
+            version=version,
+            author=cast(User, request.user),
+            message=request.POST.get("message", "").strip()[:200],
+            based_on=int(seen) if seen.isdecimal() and len(seen) < 7 else None,
+        )
+    except authoring.ConflictError as error:
+        told = (
+            f"{error.newest.author or 'Somebody'} saved version {error.newest.number} meanwhile:"
+            " look at it, then restore again. Nothing is stored."
+        )
+        messages.warning(request, told)
+        where = reverse("version_diff", args=[name])
+        return redirect(f"{where}?from={number}&to={error.newest.number}")
+    except InvalidDocumentError as error:
+        told = "; ".join(str(each) for each in error.errors[:5])
+        messages.error(request, f"Version {number} cannot be restored as it is: {told}.")
+        return redirect("version_detail", name, number)
+    if saved.number == version.number or saved.number <= int(seen or 0):
+        messages.info(request, f"Nothing differs from version {saved.number}.")
+    else:
+        messages.success(request, f"Version {number} is restored as version {saved.number}.")
+    return redirect("experiment_detail", name)
 
 
 def compared(
     old_text: str, new_text: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what the comparison of two texts shows: the changes in words, and line by line."""
-    return {
-        "differences": differences(old, new),
-        "lines": list(_lines(old_text, new_text)),
-        "old_text": old_text,
-        "new_text": new_text,
-    }
+    return {"differences": differences(old, new), "texts": sides(old_text, new_text)}
+
+
+def sides(old: str, new: str) -> Sides:
+    """Return two texts with the lines that differ."""
+    return Sides(old, new, tuple(_lines(old, new)))
+
+
+def _rendered(version: ExperimentVersion, place: Environment | None) -> str:
+    return rendering.as_text(previewing.preview(raw=version.document, environment=place))
+
+
+def _place(given: str | None, environments: list[Environment]) -> Environment | None:
+    """Return the environment that was picked; the only one where none was asked for."""
+    if given is None:
+        return environments[0] if len(environments) == 1 else None
+    return next((each for each in environments if each.name == given), None)
 
 
 def _lines(old: str, new: str) -> Iterator[Line]:

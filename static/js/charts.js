@@ -2,16 +2,19 @@
  * Draws the figures of a page with plotly.
  *
  *   <div class="chart" data-figure-url="…" data-live="true|false" data-group="page"></div>
+ *   <div class="chart" data-figure="{…}"></div>    a figure that came with the page
  *
  * The address answers JSON {data, layout, config}. A live chart asks again every 2 s with
  * If-None-Match; the header X-Final: 1 ends that. Charts of one data-group share the x range.
  *
  * Colours: a figure may name a token of chaosweb.css as "var(--cw-red)", or use one of the plain
- * colours below, which follow the light and dark theme.
+ * colours below, which follow the light and dark theme. Where the page has not loaded plotly, it is
+ * loaded from this script's data-plotly once there is a figure.
  */
 (() => {
   "use strict";
   const POLL_MS = 2000;
+  const FIGURES = ".chart[data-figure-url], .chart[data-figure]";
   const TOKENS = {
     "#3f51d1": "--cw-series-1",
     "#c2410c": "--cw-series-2",
@@ -25,7 +28,25 @@
     "#868e96": "--cw-slate",
   };
   const charts = new Map(); // element -> {figure, etag, timer, final, drawn}
+  const { plotly } = document.currentScript.dataset;
   let probe;
+  let loading;
+
+  const plotlyReady = () => {
+    if (window.Plotly) return Promise.resolve();
+    loading ??= new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = plotly;
+      script.addEventListener("load", resolve);
+      script.addEventListener("error", () => {
+        loading = undefined;
+        script.remove();
+        reject(new Error("a part of the page could not be loaded"));
+      });
+      document.head.append(script);
+    });
+    return loading;
+  };
 
   const resolve = (name) => {
     if (!probe) {
@@ -144,6 +165,8 @@
   };
 
   const draw = async (element, state) => {
+    await plotlyReady();
+    if (!charts.has(element)) return; // it has left the page meanwhile
     const first = !state.drawn;
     if (first) element.replaceChildren();
     await window.Plotly.react(element, ...dress(state.figure, element.clientWidth));
@@ -176,7 +199,20 @@
     return `the server answered ${response.status}`;
   };
 
+  const loadOwn = async (element, state) => {
+    try {
+      state.figure = JSON.parse(element.dataset.figure);
+      await draw(element, state);
+    } catch (error) {
+      fail(element, state, error.message);
+    }
+  };
+
   const load = async (element, state) => {
+    if (element.dataset.figure) {
+      await loadOwn(element, state);
+      return;
+    }
     clearTimeout(state.timer);
     const live = element.dataset.live === "true";
     if (live && document.hidden && state.drawn) {
@@ -213,8 +249,8 @@
   };
 
   const start = (root) => {
-    const found = [...root.querySelectorAll(".chart[data-figure-url]")];
-    if (root.matches?.(".chart[data-figure-url]")) found.push(root);
+    const found = [...root.querySelectorAll(FIGURES)];
+    if (root.matches?.(FIGURES)) found.push(root);
     found.filter((element) => !charts.has(element)).forEach((element) => {
       const state = {};
       charts.set(element, state);
@@ -238,4 +274,5 @@
   document.addEventListener("htmx:load", (event) => start(event.detail.elt));
   document.addEventListener("htmx:beforeCleanupElement", (event) => forget(event.target));
   start(document);
+  window.ChaosCharts = { start, forget };
 })();

@@ -1,7 +1,8 @@
 /*
  * What every editor of code shares: its colours, from the page's own, and the nonce of its styles.
  *
- *   ChaosCode.base()        extensions: YAML, its colours, the theme
+ *   ChaosCode.plain()       extensions: the colours and the theme, for any language
+ *   ChaosCode.base()        the same with YAML
  *   ChaosCode.follow(view)  changes the theme with the page's
  */
 (() => {
@@ -21,9 +22,28 @@
   ]);
   const themed = () => EditorView.theme({}, { dark: document.documentElement.dataset.bsTheme === "dark" });
 
-  const base = () => [EditorView.cspNonce.of(nonce), CM.yaml(), CM.syntaxHighlighting(colours), theme.of(themed())];
-  const follow = (view) =>
-    document.addEventListener("chaosweb:theme", () => view.dispatch({ effects: theme.reconfigure(themed()) }));
+  // Chromium keeps the looks of what is typed over in a style attribute, which the page's policy bars.
+  const typesOver = EditorView.domEventHandlers({
+    beforeinput(event, view) {
+      const { main } = view.state.selection;
+      if (event.inputType !== "insertText" || !event.data || main.empty || view.composing) return false;
+      event.preventDefault();
+      const insert = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+      const isHandled = view.state.facet(EditorView.inputHandler).some((each) => each(view, main.from, main.to, event.data, insert));
+      if (!isHandled) view.dispatch(insert());
+      return true;
+    },
+  });
 
-  window.ChaosCode = { base, follow };
+  const plain = () => [typesOver, EditorView.cspNonce.of(nonce), CM.syntaxHighlighting(colours), theme.of(themed())];
+  const base = () => [CM.yaml(), ...plain()];
+  const follow = (view) => {
+    const change = () => {
+      if (view.dom.isConnected) view.dispatch({ effects: theme.reconfigure(themed()) });
+      else document.removeEventListener("chaosweb:theme", change); // its field is gone
+    };
+    document.addEventListener("chaosweb:theme", change);
+  };
+
+  window.ChaosCode = { base, follow, plain };
 })();

@@ -1,10 +1,21 @@
 /*
- * Drafts: what was written and not saved is kept in this browser for a few days, per person and
- * experiment, and offered the next time. Nothing is ever restored without being asked for.
+ * Drafts: what was written and not saved is kept in this browser for a few days, and offered the
+ * next time. Nothing is ever restored without being asked for.
+ *
+ * Each draft has an id of its own, which its page carries in the address (?draft=): several new
+ * experiments, or several tabs of one, are several drafts. A tab that finds its draft written by
+ * another goes on under a new id, so that neither overwrites the other.
+ *
+ *   <form id="editor" data-draft-key="7:name">   the person, and the experiment (none: a new one)
+ *   <form data-draft-store="7:name">             a page that shows what was not saved
+ *   <… data-drafts-of="7" data-experiment="name"> a page that was reached by saving
+ *   <… data-draft-list="7" data-new data-edit>   a list of the person's drafts; /NAME/ in data-edit
  */
 (() => {
   "use strict";
   const PREFIX = "chaosweb-draft:";
+  const LEAVING = "chaosweb-leaving";
+  const UNTOUCHED = "chaosweb-untouched";
   const KEPT_MS = 3 * 24 * 3600 * 1000;
   const STORE_AFTER_MS = 500;
 
@@ -20,53 +31,158 @@
   const store = (key, draft) => attempt(() => localStorage.setItem(PREFIX + key, JSON.stringify(draft)));
   const drop = (key) => attempt(() => localStorage.removeItem(PREFIX + key));
   const linesOf = (text) => text.replaceAll("\r\n", "\n");
+  const mint = () => [...crypto.getRandomValues(new Uint32Array(2))].map((part) => part.toString(36)).join("");
+  const keyOf = (base, id) => `${base}/${id}`;
+
+  /* Every draft whose key begins so, the newest first: {key, id, experiment, draft}. */
+  const draftsOf = (start) =>
+    (attempt(() => Object.keys(localStorage)) || [])
+      .filter((each) => each.startsWith(PREFIX + start))
+      .map((each) => {
+        const key = each.slice(PREFIX.length);
+        const [base, id] = key.split("/");
+        return { key, id, experiment: base.slice(base.indexOf(":") + 1), draft: load(key) };
+      })
+      .filter(({ draft }) => typeof draft?.text === "string")
+      .sort((one, other) => other.draft.at - one.draft.at);
 
   attempt(() =>
     Object.keys(localStorage).filter((key) => key.startsWith(PREFIX)).forEach((key) => {
       const draft = load(key.slice(PREFIX.length));
-      if (!(Date.now() - draft?.at < KEPT_MS)) localStorage.removeItem(key);
+      if (!key.includes("/") || !(Date.now() - draft?.at < KEPT_MS)) localStorage.removeItem(key);
     }));
 
-  /* A page that was reached by saving. */
-  const saved = document.querySelector("[data-drafts-of]");
-  if (saved && location.hash.startsWith("#saved")) {
-    drop(`${saved.dataset.draftsOf}:${location.hash === "#saved-new" ? "" : saved.dataset.experiment}`);
+  const moment = (at) => {
+    const written = new Date(at).toISOString();
+    const isToday = written.slice(0, 10) === new Date().toISOString().slice(0, 10);
+    return `${isToday ? "" : `${written.slice(0, 10)}, `}${written.slice(11, 16)} UTC`;
+  };
+
+  /* What a draft calls itself, as far as a glance at its text tells. */
+  const titleOf = ({ draft, experiment }) => {
+    const metadata = draft.text.split(/^metadata:/m)[1] || "";
+    const field = (name) => {
+      const found = metadata.match(new RegExp(`\\b${name}: *(?:"([^"\\n]+)"|'([^'\\n]+)'|([^\\s"'{},#][^,}#\\n]*))`));
+      return (found?.[1] || found?.[2] || found?.[3] || "").trim();
+    };
+    return field("title") || field("name") || experiment || "Untitled";
+  };
+
+  const make = (tag, properties = {}, ...inside) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...inside);
+    return made;
+  };
+  const say = (words) => {
+    const announcer = document.getElementById("announcer");
+    if (announcer) announcer.textContent = words;
+  };
+
+  /* A page that was reached by saving: the draft that was saved is done with. */
+  if (document.querySelector("[data-drafts-of]") && location.hash.startsWith("#saved")) {
+    const key = attempt(() => sessionStorage.getItem(LEAVING));
+    if (key) drop(key);
+    attempt(() => sessionStorage.removeItem(LEAVING));
     history.replaceState(null, "", location.pathname + location.search);
   }
+
+  /* The list of a person's drafts. */
+  const list = document.querySelector("[data-draft-list]");
+  if (list) {
+    const show = () => {
+      const found = draftsOf(`${list.dataset.draftList}:`);
+      list.hidden = !found.length;
+      list.querySelector("ul").replaceChildren(...found.map((each) => {
+        const address = each.experiment ? list.dataset.edit.replace("/NAME/", `/${encodeURIComponent(each.experiment)}/`) : list.dataset.new;
+        const title = titleOf(each);
+        const href = `${address}?resume=${encodeURIComponent(each.id)}`;
+        const whose = each.experiment ? `changes to ${each.experiment}` : "new experiment";
+        const discard = make("button", { type: "button", className: "btn btn-sm", textContent: "Discard" });
+        discard.setAttribute("aria-label", `Discard the draft ${title}`);
+        discard.addEventListener("click", () => {
+          drop(each.key);
+          say(`The draft ${title} is discarded.`);
+          show();
+          (list.hidden ? document.querySelector("main a, main button") : list.querySelector("a"))?.focus();
+        });
+        return make("li", {},
+          make("div", { className: "cw-grow" },
+            make("a", { className: "cw-row-title", href, textContent: title }),
+            make("span", { className: "cw-row-note", textContent: `${whose}, written ${moment(each.draft.at)}` })),
+          make("a", { className: "btn btn-sm", href, textContent: "Resume" }), discard);
+      }));
+    };
+    show();
+    window.addEventListener("storage", show);
+  }
+
+  const asked = new URLSearchParams(location.search);
+  const idIn = (name) => (/^[a-z0-9]{1,20}$/.test(asked.get(name) || "") ? asked.get(name) : "");
 
   /* A page that says that somebody else has saved meanwhile. */
   const refused = document.querySelector("form[data-draft-store]");
   if (refused) {
     const { elements } = refused;
-    store(refused.dataset.draftStore, {
+    const id = idIn("draft") || mint();
+    const key = keyOf(refused.dataset.draftStore, id);
+    store(key, {
       text: elements.text.value, view: refused.dataset.view, message: elements.message.value,
-      basedOn: refused.dataset.basedOn, at: Date.now(),
+      basedOn: refused.dataset.basedOn, at: Date.now(), stamp: mint(),
     });
+    const action = new URL(refused.action, location.href);
+    action.searchParams.set("draft", id);
+    refused.action = action.href;
+    refused.addEventListener("submit", () => attempt(() => sessionStorage.setItem(LEAVING, key)));
   }
 
   const form = document.getElementById("editor");
-  const key = form?.dataset.draftKey;
-  if (!key) return;
+  const base = form?.dataset.draftKey;
+  if (!base) return;
   const area = form.querySelector("textarea[name=text]");
   const isForm = form.dataset.view === "form";
+  // Turning to the other view posts the page, too, although nothing was written.
+  const wasUntouched = attempt(() => sessionStorage.getItem(UNTOUCHED)) === location.pathname;
+  attempt(() => sessionStorage.removeItem(UNTOUCHED));
+  const wasChanged = "changed" in form.dataset && !wasUntouched;
   const began = linesOf(area.value);
-  let isChanged = "changed" in form.dataset;
+  let isChanged = wasChanged;
   let isLeaving = false;
-  let isOffered = false;
   let waiting = 0;
+  let id = idIn("draft");
+  // Who wrote our draft last, as far as we know. One that is only offered is not ours to write.
+  let seen = wasChanged && id ? load(keyOf(base, id))?.stamp : undefined;
+
+  // The address names the draft, so that every view and every reload of this page goes on with it.
+  const take = (other) => {
+    id = other;
+    asked.delete("resume");
+    asked.set("draft", id);
+    history.replaceState(history.state, "", `${location.pathname}?${asked}${location.hash}`);
+  };
 
   // The form's own text comes with each preview, patched as it would be saved.
   const textNow = () => (isForm ? document.querySelector("#preview .cw-yaml pre code")?.textContent : area.value);
 
   const keep = () => {
     const text = textNow();
-    if (isOffered || !isChanged || text === undefined) return;
-    if (!("changed" in form.dataset) && linesOf(text) === began && !form.elements.message.value) {
-      drop(key);
+    if (!isChanged || text === undefined) return;
+    const there = id ? load(keyOf(base, id)) : null;
+    const isOurs = !there || there.stamp === seen;
+    if (!wasChanged && linesOf(text) === began && !form.elements.message.value) {
+      if (id && isOurs) drop(keyOf(base, id));
       isChanged = isForm;
       return;
     }
-    store(key, { text, view: form.dataset.view, message: form.elements.message.value, basedOn: form.elements.based_on.value, at: Date.now() });
+    if (!id || !isOurs) {
+      const isElsewhere = Boolean(id && seen);
+      take(mint());
+      if (isElsewhere) tell("Another tab is writing the same draft. What you write here is kept as one of its own.");
+    }
+    seen = mint();
+    store(keyOf(base, id), {
+      text, view: form.dataset.view, message: form.elements.message.value,
+      basedOn: form.elements.based_on.value, at: Date.now(), stamp: seen,
+    });
   };
   const note = () => {
     isChanged = true;
@@ -79,73 +195,77 @@
   form.addEventListener("cw:changed", note);
   form.addEventListener("cw:refresh", () => isForm && note());
   document.body.addEventListener("htmx:afterSwap", (event) => event.detail.target.id === "preview" && keep());
-  form.addEventListener("submit", () => {
+  form.addEventListener("submit", (event) => {
     keep();
+    if (!isChanged && /^(view:|check$|reach$)/.test(event.submitter?.value || "")) {
+      attempt(() => sessionStorage.setItem(UNTOUCHED, location.pathname));
+    }
+    if (id) attempt(() => sessionStorage.setItem(LEAVING, keyOf(base, id)));
+    else attempt(() => sessionStorage.removeItem(LEAVING));
     isLeaving = true;
   });
   window.addEventListener("pageshow", () => (isLeaving = false));
   window.addEventListener("beforeunload", (event) => {
     if (isChanged && !isLeaving) event.preventDefault();
   });
-  if (isChanged) keep();
 
-  /* The offer. */
-  const moment = (at) => {
-    const written = new Date(at).toISOString();
-    const isToday = written.slice(0, 10) === new Date().toISOString().slice(0, 10);
-    return `${isToday ? "" : `${written.slice(0, 10)}, `}${written.slice(11, 16)} UTC`;
+  const boxOf = (...inside) => {
+    const box = make("div", { className: "cw-alert is-blue cw-draft" }, ...inside);
+    box.setAttribute("role", "status");
+    form.before(box);
+    return box;
   };
+  const tell = (words) => boxOf(make("div", { textContent: words }));
 
-  const restore = (draft) => {
-    const sent = document.createElement("form");
-    sent.method = "post";
-    sent.hidden = true;
+  const restore = (other, draft) => {
+    const sent = make("form", { method: "post", hidden: true });
     const values = {
       csrfmiddlewaretoken: form.elements.csrfmiddlewaretoken.value, view: "yaml", text: draft.text,
       message: draft.message || "", based_on: draft.basedOn || "", environment: form.elements.environment.value,
       do: `view:${draft.view === "form" ? "form" : "yaml"}`,
     };
-    Object.entries(values).forEach(([name, value]) => {
-      const field = document.createElement("textarea");
-      Object.assign(field, { name, value });
-      sent.append(field);
-    });
+    Object.entries(values).forEach(([name, value]) => sent.append(make("textarea", { name, value })));
     document.body.append(sent);
+    keep(); // what was written meanwhile is a draft, too
+    take(other);
     isLeaving = true;
     sent.submit();
   };
 
-  const offer = (draft) => {
-    const box = document.createElement("div");
-    box.className = "cw-alert is-blue cw-draft";
-    box.setAttribute("role", "status");
-    const text = document.createElement("div");
-    const strong = document.createElement("strong");
-    strong.textContent = `You have an unsaved draft from ${moment(draft.at)}.`;
-    text.append(strong);
+  /* The offers: of this page's own draft, and of all others of the same experiment. */
+  const offer = (each) => {
+    const { draft, key, experiment } = each;
+    const text = make("div", {}, make("strong", { textContent: `You have an unsaved draft from ${moment(draft.at)}.` }));
+    if (!experiment) text.append(` It is called “${titleOf(each)}”.`);
     if (draft.basedOn && draft.basedOn !== form.elements.based_on.value) {
       text.append(` It began from version ${draft.basedOn}; a newer one has been saved since.`);
     }
     const button = (label, act) => {
-      const made = document.createElement("button");
-      Object.assign(made, { type: "button", className: "btn btn-sm", textContent: label });
+      const made = make("button", { type: "button", className: "btn btn-sm", textContent: label });
       made.addEventListener("click", act);
       return made;
     };
-    const end = () => {
-      drop(key);
-      isOffered = false;
-      box.remove();
-      if (isChanged) keep();
-    };
-    box.append(text, button("Restore", () => restore(draft)), button("Discard", end));
-    form.before(box);
-    isOffered = true;
+    const box = boxOf(text,
+      button("Restore", () => restore(each.id, draft)),
+      button("Discard", () => {
+        drop(key);
+        box.remove();
+        say("The draft is discarded.");
+      }));
   };
 
-  const draft = "changed" in form.dataset ? null : load(key);
-  if (draft && typeof draft.text === "string") {
-    if (linesOf(draft.text) === began) drop(key);
-    else offer(draft);
+  if (isChanged) keep();
+  else {
+    const resumed = idIn("resume");
+    const drafts = draftsOf(`${base}/`);
+    const wanted = drafts.find((each) => each.id === resumed);
+    if (wanted) restore(wanted.id, wanted.draft);
+    else {
+      if (resumed) tell("That draft is gone: it was saved or discarded meanwhile.");
+      drafts.forEach((each) => {
+        if (linesOf(each.draft.text) === began) drop(each.key);
+        else offer(each);
+      });
+    }
   }
 })();

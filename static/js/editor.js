@@ -121,7 +121,7 @@
     if (!place) {
       place = document.createElement("div");
       place.className = `cw-${kind}`;
-      if (kind === "error") place.id = `${field.id}_error`;
+      if (kind !== "note") place.id = `${field.id}_${kind}`;
       const help = box.querySelector(".cw-help");
       if (help) help.before(place);
       else box.append(place);
@@ -158,8 +158,9 @@
     if (!marks || form.dataset.view === "yaml") return; // yaml.js has them at their lines
     const errors = new Map();
     const notes = new Map();
+    const warnings = new Map();
     marks.querySelectorAll("li").forEach((item) => {
-      const found = item.dataset.kind === "error" ? errors : notes;
+      const found = { error: errors, warning: warnings }[item.dataset.kind] || notes;
       const { field } = item.dataset;
       found.set(field, found.has(field) ? `${found.get(field)}\n${item.textContent}` : item.textContent);
     });
@@ -167,6 +168,7 @@
       if (!field.id || field.type === "hidden") return;
       if (isChecked || touched.has(field.id) || field.getAttribute("aria-invalid")) mark(field, errors.get(field.id) || "");
       line(field, "note", notes.get(field.id) || "");
+      line(field, "caution", warnings.get(field.id) || "");
     });
     marks.remove();
   };
@@ -174,6 +176,7 @@
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target.id === "preview") showMarks();
   });
+  showMarks(); // a page that was checked brings its own
 
   // A link to a field opens what hides it and puts the cursor there.
   document.addEventListener("click", (event) => {

@@ -81,6 +81,10 @@
       const seconds = Number(segment.dataset.seconds);
       if (seconds > 0) segment.style.flexGrow = String(Math.sqrt(seconds));
     });
+    // What scrolls sideways must be reached by the keyboard, too.
+    root.querySelectorAll(".table-responsive, .cw-document pre").forEach((box) => {
+      if (box.scrollWidth > box.clientWidth && !box.hasAttribute("tabindex")) box.tabIndex = 0;
+    });
   };
 
   const copyText = async (text) => {
@@ -227,6 +231,8 @@
   });
 
   document.addEventListener("visibilitychange", tick);
+  window.addEventListener("resize", () => layOut(document));
+  document.addEventListener("toggle", (event) => layOut(event.target), true);
   layOut(document);
   tick();
   setInterval(tick, 1000);

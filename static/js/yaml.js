@@ -1,21 +1,22 @@
 /*
  * The YAML view: an editor over the text area, which holds the text and is what the form sends.
  *
- * Completion and the texts of keys come from the published schema (yaml_schema.js); what is wrong
- * comes from the server, with the preview, and is marked at its line. Links to #line-12 lead there.
+ * Completion and the texts of keys come from the published schema (yaml_schema.js), and values of
+ * `with` from the environment's systems (suggest.js); what is wrong comes from the server, with the
+ * preview, and is marked at its line. Links to #line-12 lead there.
  */
 (() => {
   "use strict";
   const area = document.getElementById("yaml-text");
   const form = document.getElementById("editor");
   if (!area || !form || !window.ChaosCode) return;
-  const { CM, ChaosCode, ChaosYaml, ChaosSchema } = window;
+  const { CM, ChaosCode, ChaosYaml, ChaosSchema, ChaosSuggest } = window;
   const { EditorView, EditorState, keymap } = CM;
   const REFRESH_AFTER_MS = 700;
 
   const words = JSON.parse(area.dataset.words);
-  const place = document.getElementById("environment");
-  const wordsNow = () => ({ ...words, environment: place?.value || "" });
+  const environment = document.getElementById("environment");
+  const wordsNow = () => ({ ...words, environment: environment?.value || "" });
   // The address changes with the schema, so that whatever the browser has kept is right.
   const schemaSent = fetch(area.dataset.schema, { cache: "force-cache", credentials: "same-origin" })
     .then((answer) => (answer.ok ? answer.json() : null))
@@ -105,24 +106,63 @@
     };
   };
 
+  const headed = (text) => ({ name: text, header: () => element("div", "cw-yaml-origin", text) });
+
+  /* A value in the quotes that it needs, or that were begun; those behind the cursor go. */
+  const place = (value, typed) => (view, _, from, to) => {
+    const quote = /^["']/.test(typed) ? typed[0] : "";
+    const end = quote && view.state.sliceDoc(to, to + 1) === quote ? to + 1 : to;
+    const text = quote ? JSON.stringify(value) : ChaosSchema.written(value);
+    view.dispatch({ changes: { from, to: end, insert: text }, selection: { anchor: from + text.length }, userEvent: "input.complete", scrollIntoView: true });
+  };
+
+  const why = element("p", "cw-yaml-why");
+  why.hidden = true;
+  document.getElementById("yaml-help").before(why);
+  const tell = (note) => {
+    why.textContent = note;
+    why.hidden = !note;
+    if (note) ChaosSuggest.say(note);
+  };
+
+  /* What the environment's systems have for the value; its note where they have nothing. */
+  const suggested = async (context, schema, root, found) => {
+    const question = ChaosSchema.questionAt(schema, found.path, root, wordsNow());
+    if (!question) return null;
+    const stop = new AbortController();
+    context.addEventListener("abort", () => stop.abort());
+    const answer = await ChaosSuggest.ask({ ...question, typed: found.typed.replace(/^["']/, "") }, stop.signal);
+    if (answer) tell(answer.note);
+    return answer && { note: answer.note, options: answer.options.map(({ value, detail }) => ({
+      label: value, detail, type: "constant", section: headed(answer.origin), apply: place(value, found.typed),
+    })) };
+  };
+
   const complete = async (context) => {
     const schema = await schemaSent;
     if (!schema || context.aborted) return null;
     const { state, pos } = context;
     const root = rootOf(state);
     const found = ChaosYaml.contextAt(state.doc.toString(), pos);
+    if (found.role !== "value") tell("");
     if (found.role === "none") return null;
     if (found.role === "value") {
       const references = referencesTo(root, found);
       if (references) return references;
     }
     if (!context.explicit && !found.typed && found.role !== "value") return null;
+    const live = found.role === "value" ? await suggested(context, schema, root, found) : null;
+    if (context.aborted) return null;
+    if (live?.options.length) return { from: found.from, options: live.options, filter: false };
     const column = found.from - state.doc.lineAt(found.from).from;
     let options = [];
     if (found.role === "key") options = keys(schema, root, found, state, column);
     if (!options.length) {
       options = ChaosSchema.valuesAt(schema, found.path, root, wordsNow())
-        .map(({ value, detail, text }, number) => ({ label: value, detail, info: text || undefined, type: "constant", boost: 50 - number }));
+        .map(({ value, detail, text }, number) => ({
+          label: value, detail, info: text || undefined, type: "constant", boost: 50 - number,
+          ...(live?.note && { section: headed(live.note) }),
+        }));
     }
     if (!found.isFlow && found.role === "key") {
       const isItem = typeof found.path.at(-1) === "number" && !ChaosYaml.nodeAt(root, found.path)?.entries.size;
@@ -130,7 +170,7 @@
     }
     const list = found.role === "item" ? found.path : found.itemOf;
     if (list && !found.isFlow) options.push(...blocks(list, column, "- "));
-    return options.length ? { from: found.from, options, validFor: /^[\w.-]*$/ } : null;
+    return options.length ? { from: found.from, options, ...(!live && { validFor: /^[\w.-]*$/ }) } : null;
   };
 
   /* ---- What is wrong ---- */
@@ -157,11 +197,11 @@
     const marks = document.getElementById("editor-marks");
     if (!marks) return;
     const { state } = view;
-    const diagnostics = [...marks.querySelectorAll('[data-kind="error"]')]
-      .map(({ dataset, textContent }) => ({ ...rangeOf(state.doc, Number(dataset.line), Number(dataset.column)), severity: "error", message: textContent }))
+    const diagnostics = [...marks.querySelectorAll('[data-kind="error"], [data-kind="warning"]')]
+      .map(({ dataset, textContent }) => ({ ...rangeOf(state.doc, Number(dataset.line), Number(dataset.column)), severity: dataset.kind, message: textContent }))
       .sort((a, b) => a.from - b.from);
     view.dispatch(CM.setDiagnostics(state, diagnostics));
-    announce(diagnostics, state);
+    announce(diagnostics.filter((each) => each.severity === "error"), state);
     marks.remove();
   };
 

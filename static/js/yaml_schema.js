@@ -7,6 +7,8 @@
  *   describe(schema, path, root, words)   title, text and facts of the key at a path; null if unknown
  *   blocksFor(path)                       whole blocks to start an item of a list with
  *   parameters(root)                      the document's parameters and their defaults
+ *   questionAt(schema, path, root, words) what the server is asked for the value at a path; or null
+ *   written(value)                        a text as YAML has it, in quotes where it needs them
  */
 window.ChaosSchema = (() => {
   "use strict";
@@ -88,7 +90,7 @@ window.ChaosSchema = (() => {
   const presetFields = (preset) =>
     Object.entries(preset.fields).map(([name, field]) => ({
       name, isRequired: field.required,
-      schema: { type: "string", title: field.title, description: field.description,
+      schema: { type: "string", title: field.title, description: field.description, asks: field.suggests,
         ...(field.default !== "" && { default: field.default }), ...(field.choices.length && { enum: field.choices }) },
     }));
 
@@ -172,7 +174,10 @@ window.ChaosSchema = (() => {
     if (list === "method" && key === "start" && (inner === "after" || inner === "with")) {
       return namesIn(root, "method", number).map((value) => ({ value, detail: "action" }));
     }
-    if (list === "method" && key === "via") return aliases(words, textAt(nodeAt(root, [list, number]), "fault")?.split(".")[0]);
+    if (list === "method" && key === "via") {
+      const backend = textAt(nodeAt(root, [list, number]), "fault")?.split(".")[0];
+      return aliases(words, words.backends?.[backend] || backend);
+    }
     if (last === "source") return aliases(words, "prometheus");
     if (list === "slis" && key === "use") return Object.entries(words.slis || {}).map(([value, detail]) => ({ value, detail }));
     if (list === "slis" && key === "preset") {
@@ -205,6 +210,30 @@ window.ChaosSchema = (() => {
     return [...found.values()];
   };
 
+  const plainOf = (node) => {
+    if (node.kind === "map") return Object.fromEntries([...node.entries].map(([key, { value }]) => [key, plainOf(value)]));
+    return node.kind === "seq" ? node.items.map(plainOf) : node.text;
+  };
+
+  /* Only fields of `with` ask: of a fault through its driver, of a ready-made SLI through Prometheus. */
+  const questionAt = (schema, path, root, words) => {
+    const [list, number, key] = path;
+    const place = path.slice(0, path.findLastIndex((part) => typeof part === "string") + 1);
+    if (key !== "with" || place.length < 4) return null;
+    const field = fieldsAt(schema, place.slice(0, -1), root, words).find(({ name }) => name === place.at(-1))?.schema;
+    if (!field) return null;
+    const item = nodeAt(root, [list, number]);
+    const word = field.suggest || expand(schema, field, null).find((each) => each.suggest)?.suggest;
+    const what = field.asks || (word && list === "method" ? `${textAt(item, "fault")?.split(".")[0]}:${word}` : "");
+    const given = plainOf(nodeAt(root, [list, number, "with"]) || { text: "" });
+    if (place.length === 4) delete given[place[3]];
+    return what ? { what, alias: textAt(item, field.asks ? "source" : "via") || "", given } : null;
+  };
+
+  const PLAIN = /^[A-Za-z_/][\w./-]*$/;
+  const MEANS_MORE = /^(?:true|false|null)$/i;
+  const written = (value) => (PLAIN.test(value) && !MEANS_MORE.test(value) ? value : JSON.stringify(value));
+
   // § is where the cursor goes.
   const BLOCKS = {
     slis: [
@@ -230,5 +259,5 @@ window.ChaosSchema = (() => {
   };
   const blocksFor = (path) => (path.length === 1 ? BLOCKS[path[0]] || [] : []);
 
-  return { keysAt, valuesAt, describe, blocksFor, parameters };
+  return { keysAt, valuesAt, describe, blocksFor, parameters, questionAt, written };
 })();

@@ -273,3 +273,47 @@ def test_lists_come_in_pages(viewer, version):
     assert response["count"] == 1
     assert response["results"][0]["versions"] == 1
     assert viewer.get(f"{ALL}?limit=1&offset=1").json()["results"] == []
+
+
+def test_an_archived_experiment_is_listed_only_when_asked_for_and_not_run(
+    author, operator, environment, document, request_run
+):
+    assert author.post(f"{ALL}/probe-only/archive", {}, format="json").status_code == 200
+    archived = author.get(f"{ALL}/probe-only").json()["archived_at"]
+    assert archived is not None
+
+    def listed(query=""):
+        return [each["name"] for each in author.get(f"{ALL}{query}").json()["results"]]
+
+    assert listed() == []
+    assert listed("?archived=yes") == listed("?archived=all") == ["probe-only"]
+    assert author.get(f"{ALL}?archived=perhaps").status_code == 400
+    refused = request_run()
+    assert refused.status_code == 400
+    assert "unarchive it to run it" in str(refused.json())
+    assert author.post(f"{ALL}/probe-only/unarchive", {}, format="json").status_code == 200
+    assert listed() == ["probe-only"]
+    assert listed("?archived=yes") == []
+    assert request_run().status_code == 201
+
+
+def test_only_authors_archive(viewer, request_run, environment):
+    request_run()
+    for verb in ("archive", "unarchive"):
+        response = viewer.post(f"{ALL}/probe-only/{verb}", {}, format="json")
+        assert response.status_code == 403
+        assert viewer.post(f"{ALL}/none/{verb}", {}, format="json").status_code == 404
+
+
+def test_a_fault_longer_than_the_environment_allows_is_told_and_refused(
+    author, operator, environment, document, request_run
+):
+    environment.longest_fault_s = 5
+    environment.save()
+    checked = author.post(f"{ALL}/validate?environment=rehearsal", document, format="json").json()
+    assert not checked["valid"]
+    assert checked["errors"][0]["where"] == "method[0].duration"
+    assert "lets no fault last longer than 5s" in checked["errors"][0]["message"]
+    refused = request_run()
+    assert refused.status_code == 400
+    assert "lets no fault last longer than 5s" in str(refused.json())

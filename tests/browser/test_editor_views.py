@@ -340,5 +340,5 @@ def test_without_javascript_the_text_area_and_the_buttons_do_it_all(
         "settle: 1m", "settle: 2m  # hm"
     )
     page.get_by_role("link", name=re.compile("compare with previous")).click()
-    expect(page.locator(".cw-diff ins")).to_contain_text("settle: 2m  # hm")
+    expect(page.locator(".cw-diff ins").first).to_contain_text("settle: 2m  # hm")
     context.close()

@@ -70,4 +70,4 @@ def test_a_document_of_a_newer_version_has_that_one_error():
     assert told("chaosweb/v1\nkind: Experiment", "chaosweb/v9\nsurprises: []").keys() == {
         "apiVersion"
     }
-    assert "is none of" in told("chaosweb/v1", "chaosweb/v0")["apiVersion"]
+    assert "must be chaosweb/v1" in told("chaosweb/v1", "chaosweb/v0")["apiVersion"]

@@ -29,7 +29,7 @@ def test_a_value_that_nobody_declared_is_refused():
 
 def test_a_default_must_be_of_its_type():
     raw = with_parameters(share={"type": "percentage", "default": "much"})
-    assert "is not a percentage" in errors(raw)["parameters.share"]
+    assert "is not a percentage" in errors(raw)["parameters.share.default"]
 
 
 def test_a_name_must_be_a_small_word():

@@ -120,8 +120,8 @@ def test_all_problems_are_reported_at_once() -> None:
     [
         ("envoy.edge_errors", {"listener": "admin"}, "listener", "own admin interface"),
         ("envoy.edge_errors", {"listener": "  "}, "listener", "is needed"),
-        ("envoy.edge_errors", {"listener": ["a"]}, "listener", "not list"),
-        ("envoy.edge_errors", {"listener": True}, "listener", "not bool"),
+        ("envoy.edge_errors", {"listener": ["a"]}, "listener", "not a list"),
+        ("envoy.edge_errors", {"listener": True}, "listener", "not true"),
         ("istio.errors", {"service": "a", "reporter": "both"}, "reporter", "is none of"),
         ("http.request_duration", {"q": "p95"}, "q", "for example 0.95"),
         ("http.request_duration", {"q": 1}, "q", "for example 0.95"),

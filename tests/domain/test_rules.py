@@ -111,7 +111,7 @@ def test_a_probe_asks_one_thing_and_a_query_has_no_status():
 
 
 def test_a_guardrail_watches_an_sli_that_is_there_on_one_side_in_its_unit():
-    assert "there are carts, orders" in told("guardrails.0.sli", "order")["guardrails[0].sli"]
+    assert "did you mean “orders”?" in told("guardrails.0.sli", "order")["guardrails[0].sli"]
     assert "either above or below" in told("guardrails.0.below", "1%")["guardrails[0]"]
     assert "either above or below" in errors(without("guardrails.0.above"))["guardrails[0]"]
     assert "percentage" in told("guardrails.0.above", 0.2)["guardrails[0].above"]
@@ -158,7 +158,7 @@ def test_a_guardrail_may_watch_promql_of_its_own():
         ({"above": "x", "unit": ""}, "above", "not a number"),
         ({"below": 1}, "", "either above or below"),
         ({"name": "errors"}, "name", "already the name of an SLI"),
-        ({"no_data": "wait"}, "no_data", "'stop', 'ignore' or 'checkpoint'"),
+        ({"no_data": "wait"}, "no_data", "stop, ignore or checkpoint"),
         ({"unit": "w" * 40, "above": 2}, "unit", "at most 32"),
         ({"source": 3}, "source", "must be a text"),
     ],

@@ -95,7 +95,7 @@ def test_every_error_is_told_at_once_each_with_its_place():
 @pytest.mark.parametrize(
     ("path", "value", "place", "told"),
     [
-        ("apiVersion", "chaos/v1", "apiVersion", "“chaos/v1” is none of 'chaosweb/v1'"),
+        ("apiVersion", "chaos/v1", "apiVersion", "must be chaosweb/v1, not “chaos/v1”"),
         ("apiVersion", "chaosweb/v2", "apiVersion", "newer than this ChaosWeb reads (chaosweb/v1)"),
         ("metadata.name", 7, "metadata.name", "must be a text, not 7"),
         ("metadata.colour", "red", "metadata.colour", "is not a field here"),
@@ -103,7 +103,7 @@ def test_every_error_is_told_at_once_each_with_its_place():
         ("method.0.colour", "red", "method[0].colour", "is not a field here"),
         ("method.0.with.colour", "red", "method[0].with.colour", "is not a field here"),
         ("method.0.fault", "other.delay", "method[0].fault", "did you mean fake.delay"),
-        ("method.0.with", [], "method[0].with", "must be a mapping of names to values, not []"),
+        ("method.0.with", [], "method[0].with", "must be a mapping of names to values, not a list"),
         ("method.0.with.percentage", "101%", "method[0].with.percentage", "101% is outside"),
         ("method.0.on_drift", "panic", "method[0].on_drift", "“panic” is none of"),
         (
@@ -150,7 +150,7 @@ def test_errors_can_be_raised_with_all_their_places():
     with pytest.raises(InvalidDocumentError) as caught:
         parsed.or_raise()
     assert len(caught.value.errors) == 2
-    assert "kind: “x” is none of" in str(caught.value)
+    assert "kind: must be Experiment, not “x”" in str(caught.value)
 
 
 def test_a_document_is_never_validated_without_the_catalogue():

@@ -24,8 +24,10 @@ class Rig(Protocol):
 
     driver: Driver
     targets: int
+    suggests: str
+    """The field of the fault that suggests something."""
 
-    def params(self, percentage: float = 100) -> FaultParams: ...
+    def params(self, percentage: float = 100, **fields: Any) -> FaultParams: ...
     def set_value(self, value: str | None) -> None:
         """Change what the fault sets, on the first target, as a stranger."""
 
@@ -44,6 +46,8 @@ class Rig(Protocol):
 
 
 class FakeRig:
+    suggests = "target"
+
     def __init__(self, options: dict[str, Any]) -> None:
         connection = ConnectionConfig("fake", "contract", options)
         self.driver: Driver = FakeDriver(connection)
@@ -51,8 +55,8 @@ class FakeRig:
         self.names = options.get("targets", ["one"])
         self.targets = len(self.names)
 
-    def params(self, percentage: float = 100) -> FaultParams:
-        return FakeAbort(percentage=Percentage(percentage))
+    def params(self, percentage: float = 100, **fields: Any) -> FaultParams:
+        return FakeAbort(percentage=Percentage(percentage), **fields)
 
     def set_value(self, value: str | None) -> None:
         self.control.set_value(self.names[0], "fake.abort", value)
@@ -75,14 +79,16 @@ class FakeRig:
 
 
 class EnvoyRig:
+    suggests = "route"
+
     def __init__(self, envoys: list[RunningEnvoy]) -> None:
         self.envoys = envoys
         self.targets = len(envoys)
         self.opened = EnvoyDriver(envoy_connection(*envoys))
         self.driver: Driver = self.opened
 
-    def params(self, percentage: float = 100) -> FaultParams:
-        return HttpAbort(percentage=Percentage(percentage))
+    def params(self, percentage: float = 100, **fields: Any) -> FaultParams:
+        return HttpAbort(percentage=Percentage(percentage), **fields)
 
     def set_value(self, value: str | None) -> None:
         self.envoys[0].modify(**{PERCENT_KEY: value or ""})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from drivers.protocol import DriverError, FaultRequest, Handle, Plan
@@ -27,6 +29,47 @@ def test_check_and_prepare_refuse_what_another_injection_holds(rig: Rig) -> None
     with pytest.raises(DriverError, match="tok-1") as caught:
         rig.driver.prepare(request_of(rig, "tok-2"))
     assert not caught.value.retryable
+
+
+def word_of(rig: Rig) -> str:
+    """Return what the fault's field suggests, as its model says."""
+    field = type(rig.params()).model_json_schema()["properties"][rig.suggests]
+    return str(field["suggest"])
+
+
+def test_what_is_suggested_is_accepted_and_hits_something(rig: Rig) -> None:
+    found = rig.driver.suggest(word_of(rig), {})
+    assert found
+    for each in found:
+        fields: dict[str, Any] = {rig.suggests: each.value}
+        request = FaultRequest(rig.params(**fields), "tok-1")
+        assert "error" not in {problem.severity for problem in rig.driver.check(request)}
+        assert rig.driver.resolve(request).targets
+    assert len({each.value for each in found}) == len(found)
+
+
+def test_suggesting_takes_what_is_half_written_and_knows_no_other_word(rig: Rig) -> None:
+    written = {rig.suggests: ["wr"], "percentage": "${share", "no_such_field": None}
+    assert rig.driver.suggest(word_of(rig), written) == rig.driver.suggest(word_of(rig), {})
+    assert rig.driver.suggest("no such word", written) == []
+
+
+def test_suggesting_changes_nothing(rig: Rig) -> None:
+    rig.set_value(EARLIER)
+    rig.driver.suggest(word_of(rig), {})
+    assert rig.value() == EARLIER
+    assert rig.driver.owned() == []
+
+
+def test_suggesting_needs_one_target_that_answers(rig: Rig) -> None:
+    expected = {each.value for each in rig.driver.suggest(word_of(rig), {})}
+    rig.cut_off()
+    if rig.targets == 1:
+        with pytest.raises(DriverError) as caught:
+            rig.driver.suggest(word_of(rig), {})
+        assert caught.value.retryable
+    else:
+        assert {each.value for each in rig.driver.suggest(word_of(rig), {})} <= expected
 
 
 def test_preview_makes_no_call_and_shows_every_target(rig: Rig) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 import drivers.prometheus
 from drivers.prometheus import Prometheus, QueryError, RequestRefusedError
 from drivers.protocol import ConnectionConfig
-from tests.servers.prometheus import Exporter, prometheus, wait_until
+from tests.servers.prometheus import Exporter, prometheus, serving, wait_until
 
 
 def opened(url: str, **options: Any) -> Prometheus:
@@ -248,3 +249,53 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, Any]) -> Non
 def test_a_moment_without_time_zone_is_refused(metrics: Prometheus) -> None:
     with pytest.raises(ValueError, match="time zone"):
         metrics.instant("up", datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+class _Described(BaseHTTPRequestHandler):
+    """A target that says what its metrics are."""
+
+    def do_GET(self) -> None:
+        lines = [
+            "# HELP shop_orders_total Orders that were taken.",
+            "# TYPE shop_orders_total counter",
+            "shop_orders_total 3",
+            "# TYPE shop_queue gauge",
+            "shop_queue 4",
+        ]
+        body = "\n".join([*lines, ""]).encode()
+        self.send_response(200)
+        self.send_header("content-type", "text/plain; version=0.0.4")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_metadata_says_what_each_metric_is() -> None:
+    with serving(_Described) as target:
+        address = target.removeprefix("http://")
+        with prometheus({"shop": [address]}) as url, opened(url) as metrics:
+            found = wait_until(metrics.metadata, "the first scrape")
+            assert found["shop_orders_total"] == [
+                {"type": "counter", "help": "Orders that were taken.", "unit": ""}
+            ]
+            assert found["shop_queue"][0]["type"] == "gauge"
+            assert len(metrics.metadata(most=1)) == 1
+
+
+def test_no_more_words_come_than_were_asked_for(metrics: Prometheus) -> None:
+    lately = time.time() - 600
+    assert len(metrics.label_values("__name__", since=lately, most=2)) == 2
+    assert len(metrics.label_names(since=lately, most=1)) == 1
+    now = time.time()
+    assert len(metrics.series(["orders_total"], lately, now, most=1)) == 1
+    assert metrics.label_values("pod", since=now + 3600) == []
+
+
+def test_within_bounds_one_question_and_leaves_the_reader_as_it_is(metrics: Prometheus) -> None:
+    hurried = metrics.within(0.75)
+    assert (hurried.timeout_s, metrics.timeout_s) == (0.75, 5.0)
+    assert metrics.within(60).timeout_s == 5.0, "never longer than the connection says"
+    assert hurried.instant("1 + 1")[0].value == 2

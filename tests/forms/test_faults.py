@@ -15,7 +15,9 @@ from experiments.services import previewing
 
 
 class Selector(BaseModel):
-    namespaces: list[str] = Field(default=[], title="Namespaces")
+    namespaces: list[str] = Field(
+        default=[], title="Namespaces", json_schema_extra={"suggest": "namespaces"}
+    )
     labels: dict[str, str] = Field(default={}, title="Labels")
 
 
@@ -38,10 +40,10 @@ class Everything(FaultParams):
     wait: Duration | None = None
     ports: list[int] = Field(default=[], title="Ports")
     rest: dict[str, list[int]] = Field(default={}, title="Rest")
-    who: str = Field(title="Who", examples=["carts"])
+    who: str = Field(title="Who", examples=["carts"], json_schema_extra={"suggest": "people"})
 
 
-CATALOGUE = {**previewing.catalogue(), Everything.kind: Everything}
+CATALOGUE: dict[str, type[FaultParams]] = {**previewing.catalogue(), Everything.kind: Everything}
 
 
 def by_key():
@@ -110,3 +112,24 @@ def test_every_fault_has_a_form_and_an_example_that_validates(kind):
     }
     assert shown == set(model.model_fields)
     assert all(leaf.label for leaf in faults.leaves(model))
+
+
+def test_what_a_field_suggests_comes_from_its_model_and_reaches_its_input():
+    found = {key: leaf.suggests for key, leaf in by_key().items() if leaf.suggests}
+    assert found == {
+        "with-who": "fake:people",
+        "with-selector-namespaces": "fake:namespaces",
+    }
+    document = {"method": [{"name": "a", "fault": Everything.kind, "via": "mesh", "with": {}}]}
+    editor = Editor(mapping.document_to_fields(document, catalogue=CATALOGUE), catalogue=CATALOGUE)
+    (row,) = editor.by_key["method"].rows
+    marked = {
+        name: bound.field.widget.attrs["data-suggest"]
+        for name in row.form.fields
+        if "data-suggest" in (bound := row.form[name]).field.widget.attrs
+    }
+    assert marked == {
+        "method-0-via": "alias:fake",
+        "method-0-with-who": "fake:people",
+        "method-0-with-selector-namespaces": "fake:namespaces",
+    }

@@ -18,9 +18,11 @@ REAL = [each for each in STARTERS if not each.is_rehearsal]
 OPTIONS = {
     "envoy": {"addresses": ["127.0.0.1:9901"]},
     "fake": {"targets": ["one"]},
+    "kubernetes": {"access": "token", "server": "https://127.0.0.1:6443", "namespaces": ["shop"]},
     "prometheus": {"url": "http://127.0.0.1:9090"},
 }
 
+SECRETS = {"kubernetes": {"token": "of-no-cluster"}}
 SCRAPE_S = 5.0
 
 every = pytest.mark.parametrize("starter", STARTERS, ids=NAMES)
@@ -36,7 +38,11 @@ def environment_for(starter: library.Starter) -> Environment:
     made = Environment.objects.create(name="anywhere", allowed_hosts=["127.0.0.1:8000"])
     for alias, kind in starter.connections:
         connection = Connection.objects.create(
-            name=alias, kind=kind, options=OPTIONS[kind], scrape_interval_s=SCRAPE_S
+            name=alias,
+            kind=kind,
+            options=OPTIONS[kind],
+            secrets=SECRETS.get(kind, {}),
+            scrape_interval_s=SCRAPE_S,
         )
         Alias.objects.create(environment=made, name=alias, connection=connection)
     return made
@@ -145,7 +151,13 @@ def test_what_nobody_knows_is_none() -> None:
         (library.Filters(backend="fake", family="abort"), {"rehearse-a-game-day"}),
         (
             library.Filters(level="game-day"),
-            {"one-zone-fails", "two-services-at-once", "game-day-in-two-steps"},
+            {
+                "one-zone-fails",
+                "two-services-at-once",
+                "game-day-in-two-steps",
+                "isolated-pods",
+                "node-drained",
+            },
         ),
         (library.Filters(level="no-such"), set()),
     ],

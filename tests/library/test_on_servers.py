@@ -16,7 +16,7 @@ from drivers.envoy.driver import EnvoyDriver
 from drivers.protocol import ConnectionConfig, FaultRequest
 from experiments.domain.spec import FaultAction
 from experiments.models import Alias, Connection, Environment
-from experiments.services import library, previewing
+from experiments.services import library, querying
 from tests.servers.envoy import (
     RunningEnvoy,
     Upstream,
@@ -123,5 +123,5 @@ def test_a_real_prometheus_reads_every_query() -> None:
         )
         Alias.objects.create(environment=place, name="metrics", connection=source)
         for starter in library.starters():
-            asked = previewing.queries(raw=starter.raw, environment=place)
+            asked = querying.queries(raw=starter.raw, environment=place)
             assert (asked.errors, asked.notes) == ((), ()), starter.name

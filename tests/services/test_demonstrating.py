@@ -6,7 +6,15 @@ import pytest
 
 from demo.scenarios import SCENARIOS, SERVICES
 from experiments.models import ExperimentVersion, Service, User
-from experiments.services import demonstrating, describing
+from experiments.selectors import schedule
+from experiments.services import (
+    demonstrating,
+    describing,
+    drafts,
+    launching,
+    library,
+    previewing,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -17,6 +25,8 @@ PLACE = demonstrating.Place(
     edge_url="http://127.0.0.1:4",
     scrape_interval_s=0.4,
     flush_interval_s=0.2,
+    own_url="http://127.0.0.1:5",
+    rehearsals="/nowhere",
 )
 
 
@@ -43,3 +53,17 @@ def test_seeding_again_changes_nothing_and_keeps_what_somebody_wrote():
     assert [version.pk for version in again] == [version.pk for version in versions]
     assert ExperimentVersion.objects.count() == len(SCENARIOS)
     assert describing.to_json(Service.objects.get(name="carts")) == mine
+
+
+def test_starters_that_fit_the_sandbox_run_in_about_two_minutes_and_have_what_they_ask():
+    place, *_ = seed()
+    fitting = [each for each in library.starters() if not launching.fits(each.document, place)]
+    assert "rehearse-a-run" in {each.name for each in fitting}
+    for starter in fitting:
+        shown = previewing.preview(raw=dict(starter.raw), environment=place)
+        assert shown.errors == (), starter.name
+        taken = set(starter.document.parameters) & {"baseline", "lasts", "settle"}
+        if len(taken) == 3 and len(starter.document.faults) == 1:
+            planned = schedule.plan(drafts.settled(starter.raw, place))
+            assert planned is not None
+            assert planned.total_s <= 130, starter.name

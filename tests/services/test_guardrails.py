@@ -10,7 +10,7 @@ from drivers.protocol import DriverError
 from experiments.domain.errors import InvalidDocumentError
 from experiments.models import Connection, Environment, Run, User
 from experiments.selectors import timeline, watchers
-from experiments.services import gating, launching, pacing, previewing, snapshots
+from experiments.services import gating, launching, pacing, previewing, querying, snapshots
 from tests.pump import Pump
 from tests.services.worlds import ENDED, Metrics, document, fault, start, watched
 
@@ -129,7 +129,7 @@ class TestOwnPromql:
             return query
 
         monkeypatch.setattr(metrics, "parse", parse)
-        (error,) = previewing.queries(raw=own(), environment=environment).errors
+        (error,) = querying.queries(raw=own(), environment=environment).errors
         assert error.dotted == "guardrails[0].promql"
         assert "unexpected end of input" in error.message
 

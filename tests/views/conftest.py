@@ -10,6 +10,9 @@ from django.test import Client
 
 from experiments.services import people
 from tests import factories
+from tests.views.newcomers import boss, connected, systems
+
+__all__ = ["boss", "connected", "systems"]
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 

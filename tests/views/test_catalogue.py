@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from experiments.domain import text
+from experiments.forms import faults as fields
 from experiments.services import authoring, library, people, previewing
 from experiments.views import catalogue
 from tests import factories
@@ -52,7 +53,10 @@ def kinds_in(response):
         ({"q": "virtual host"}, {"envoy.http_abort", "envoy.http_delay"}),
         ({"q": "layered_runtime delay"}, {"envoy.http_delay"}),
         ({"backend": "fake"}, {"fake.abort", "fake.delay", "fake.wipe"}),
-        ({"family": "kill"}, {"fake.wipe"}),
+        (
+            {"family": "kill"},
+            {"fake.wipe", "kubernetes.delete_pods", "kubernetes.delete_workload"},
+        ),
         ({"backend": "envoy", "family": "abort"}, {"envoy.http_abort"}),
         ({"backend": "nothing"}, set()),
     ],
@@ -91,9 +95,9 @@ def test_every_fault_says_what_it_needs_shows_and_how_it_ends(client, viewer, ki
     shown = response.content.decode()
     keys = ("needs", "metrics")
     assert all(response.context["fault"][key] == getattr(model, key) for key in keys)
-    for name, field in model.model_fields.items():
-        assert f">{name}</code>" in shown
-        assert (field.title or name) in shown
+    for row in fields.rows(model):
+        assert f">{row['name']}</code>" in shown
+        assert row["title"] in shown
     assert previewing.undo(model) in shown
     assert previewing.dead_man(model) in shown
     for starter in library.using(kind):
@@ -120,7 +124,7 @@ def test_every_fault_has_its_page(client, viewer, kind):
     response = client.get(reverse("fault_detail", args=[kind]))
     shown = response.content.decode()
     assert response.status_code == 200
-    assert all(f">{name}</code>" in shown for name in model.model_fields)
+    assert all(f">{row['name']}</code>" in shown for row in fields.rows(model))
     assert f"fault: {kind}" in shown
     assert not barred(response)
 

@@ -351,3 +351,23 @@ def test_html_in_names_and_descriptions_is_shown_as_text(client, admin):
         response = client.get(url)
         assert evil not in response.content.decode()
         assert not barred(response)
+
+
+@pytest.mark.parametrize(("written", "stored"), [("15m", 900.0), ("", None), ("90s", 90.0)])
+def test_an_environment_may_limit_how_long_a_fault_lasts(client, admin, written, stored):
+    place = factories.environment()
+    fields = {"name": "staging", "longest_fault": written, **aliases()}
+    client.post(reverse("environment_edit", args=["staging"]), fields)
+    place.refresh_from_db()
+    assert place.longest_fault_s == stored
+    client.force_login(factories.person("victor", people.VIEWER))
+    shown = client.get(reverse("environment_edit", args=["staging"])).content.decode()
+    expected = {900.0: "15m", 90.0: "1m30s", None: "no limit"}[stored]
+    assert f"<dt>Longest fault</dt><dd>{expected}</dd>" in shown
+
+
+def test_a_limit_that_is_no_duration_is_told_at_its_field(client, admin):
+    fields = {"name": "lab", "longest_fault": "soon", **aliases()}
+    response = client.post(reverse("environment_new"), fields)
+    assert "soon" in error_at(response.content.decode(), "longest_fault")
+    assert not Environment.objects.exists()

@@ -161,7 +161,7 @@ class _Builder:
         loader = YAML(typ="safe", pure=True)
         self.text = written
         self.resolver = loader.resolver
-        self.events: Iterator[Any] = iter(loader.parse(written))
+        self.events: Iterator[Any] = iter(text.events(written))
         self.anchors: dict[str, Node] = {}
 
     def document(self) -> Node | None:

@@ -65,6 +65,8 @@ class Command(BaseCommand):
             edge_url=sandbox.edge_url,
             scrape_interval_s=prometheus.SCRAPE_INTERVAL_MS / 1000,
             flush_interval_s=envoys.FLUSH_INTERVAL_S,
+            own_url=f"http://{HOST}:{config.web_port}",
+            rehearsals=str(command.workdir() / "rehearsals"),
         )
         environment, versions, password = demonstrating.seed(
             place=place, documents=[each.text for each in SCENARIOS], services=SERVICES

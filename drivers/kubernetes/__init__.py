@@ -1,0 +1,1 @@
+"""Faults that Kubernetes itself can do: pods deleted, workloads gone or wrong, nodes closed."""
