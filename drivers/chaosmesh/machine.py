@@ -161,7 +161,8 @@ class MachineFault(ChaosFault):
     """A fault that chaosd injects on machines outside of Kubernetes."""
 
     example: ClassVar[Mapping[str, Any]] = {
-        "selector": {"namespaces": ["infra"], "labels": {"arch": "amd64"}}
+        "selector": {"namespaces": ["infra"], "labels": {"arch": "amd64"}},
+        "mode": "one",
     }
     needs: ClassVar[str] = (
         "Chaos Mesh 2.8, permission to create PhysicalMachineChaos, and chaosd on each machine, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -44,12 +45,15 @@ def _expression(value: str) -> str:
 
 
 def _fields(value: dict[str, str]) -> dict[str, str]:
-    for key in value:
+    for key, text in value.items():
         if key not in _POD_FIELDS:
-            told = (
-                f"“{key}” is no field that pods are selected by; there are {', '.join(_POD_FIELDS)}"
+            known = ", ".join(_POD_FIELDS)
+            raise refuse(
+                "field", f"“{key}” is no field that pods are selected by; there are {known}"
             )
-            raise refuse("field", told)
+        # What selectors are made of (comma, =, !) would select by something else.
+        if not re.fullmatch(r"[A-Za-z0-9._:-]*", text):
+            raise refuse("field", f"“{text}” cannot be the value of {key}")
     return value
 
 

@@ -98,6 +98,13 @@ class Cluster:
         listed = self.api.all(at, query, deadline=deadline)
         return [pods.read(each) for each in listed]
 
+    def staying(self, namespace: str, deadline: float) -> set[str]:
+        """Return the uids of the pods of a namespace that are not being deleted."""
+        at = path("v1", "pods", namespace=namespace)
+        listed = self.api.all(at, deadline=deadline, is_brief=True)
+        about = [each["metadata"] for each in listed]
+        return {str(each["uid"]) for each in about if "deletionTimestamp" not in each}
+
     def each(
         self, ask: Callable[[Item], Result], items: Iterable[Item]
     ) -> list[tuple[Item, Result | DriverError]]:

@@ -54,6 +54,8 @@ _HELPFUL: dict[str, list[Right]] = {
     "kubernetes.set_image": _AUTOSCALERS,
     "kubernetes.drain_node": rights("policy", "poddisruptionbudgets", "list"),
 }
+_COMPARING = rights("", "configmaps", "list")
+"""A connection is compared with the ledger by the ConfigMaps of all faults."""
 _SUGGESTING = [
     *rights("", "pods", "list"),
     *rights("apps", "deployments", "list"),
@@ -96,7 +98,7 @@ def of_kind(kind: str) -> list[Right]:
 
 def helpful(kind: str) -> list[Right]:
     """Return what makes the fault's checks fuller, and which it works without."""
-    return [*_HELPFUL.get(kind, []), *_SUGGESTING, _IDENTITY]
+    return [*_HELPFUL.get(kind, []), *_COMPARING, *_SUGGESTING, _IDENTITY]
 
 
 def keeps_a_sentinel(kind: str) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from drivers.kube.api import ConflictError, NotFoundError, path
-from drivers.kube.pods import FINISHED
 from drivers.kubernetes import health
 from drivers.kubernetes.cluster import Cluster
 from drivers.kubernetes.faults import DeletePods
@@ -41,6 +40,8 @@ from drivers.protocol import (
 MOST_STATES = 200
 """How many pods are observed one by one; more are counted for each workload."""
 _MOST_DOCUMENTS = 20
+_LAST_CALL_S = 1.0
+"""How long the last deletions may take to be answered: what is not asked is known to be there."""
 
 
 class PodsDeletion(Procedure[DeletePods, Matching]):
@@ -131,8 +132,8 @@ class PodsDeletion(Procedure[DeletePods, Matching]):
         Raises UnknownOutcomeError once some may be gone and others are not: asked again, it deletes
         the rest.
         """
-        living = self._living(cluster, plan, deadline)
-        missing = [each for each in plan.details["pods"] if each[1] in living]
+        there = cluster.staying(plan.details["namespace"], deadline)
+        missing = [each for each in plan.details["pods"] if each[1] in there]
 
         def delete(pod: list[str]) -> None:
             self._delete(cluster, plan, pod, deadline)
@@ -179,14 +180,10 @@ class PodsDeletion(Procedure[DeletePods, Matching]):
         states = health.states(cluster, before, pods, deadline)
         return observation(plan, states, is_injected=True)
 
-    def _living(self, cluster: Cluster, plan: Plan, deadline: float) -> set[str]:
-        pods = cluster.pods(plan.details["namespace"], deadline)
-        return {pod.uid for pod in pods if not pod.is_going and pod.phase not in FINISHED}
-
     def _delete(self, cluster: Cluster, plan: Plan, pod: list[str], deadline: float) -> None:
         name, uid, _ = pod
-        if time.monotonic() >= deadline:
-            raise DriverError("There was no time left to delete it.", retryable=True)
+        if time.monotonic() >= deadline - _LAST_CALL_S:
+            raise DriverError("there was no time left, and it goes on.", retryable=True)
         at = path("v1", "pods", namespace=plan.details["namespace"], name=name)
         try:
             cluster.api.delete(at, _options(uid, plan.details["grace_s"]), deadline=deadline)
@@ -243,7 +240,7 @@ def _counted(key: str, gone: list[bool], there: Any) -> TargetState:
 def _partial(errors: list[DriverError], missing: int, chosen: int) -> DriverError:
     """Return the error of deletions of which some failed; unknown once any may have happened."""
     first = next((each for each in errors if not each.retryable), errors[0])
-    message = f"{len(errors):,} of {chosen:,} pods could not be deleted: {first.message}"
+    message = f"{len(errors):,} of {chosen:,} pods are not deleted yet: {first.message}"
     is_unknown = any(isinstance(each, UnknownOutcomeError) for each in errors)
     made: Mapping[str, Any] = {"retryable": first.retryable, "hint": first.hint}
     if is_unknown or len(errors) < missing or missing < chosen:

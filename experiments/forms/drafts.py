@@ -9,7 +9,12 @@ from experiments.forms.kinds import LISTS, Catalogue
 from experiments.forms.mapping import Fields, put_row, rows_of
 
 DEFAULT_FAULT = "envoy.http_delay"
-_USUAL_ALIAS = {"envoy": "mesh", "kubernetes": "cluster", "fake": "rehearsal"}
+_USUAL_ALIAS = {
+    "envoy": "mesh",
+    "kubernetes": "cluster",
+    "chaosmesh": "cluster",
+    "fake": "rehearsal",
+}
 
 
 def document(*, catalogue: Catalogue, fault: str = "") -> dict[str, Any]:

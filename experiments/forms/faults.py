@@ -209,12 +209,12 @@ def rows(model: type[FaultParams]) -> list[dict[str, Any]]:
                 "kind": field.get("format") or leaf.reads,
                 "unit": str(field.get("unit", "")),
                 "low": low,
-                "high": high,
+                "high": None if high is not None and high >= _ENDLESS else high,
                 "longest": field.get("maxLength"),
                 "choices": [label for _, label in leaf.choices],
                 "default": "" if default is None else scalar(default),
                 "is_required": leaf.is_required and not leaf.choices,
-                "examples": [scalar(each) for each in _examples(field)],
+                "examples": [_as_lines(each) for each in _examples(field)],
             }
         )
     return found
@@ -224,7 +224,8 @@ def example(model: type[FaultParams]) -> dict[str, Any]:
     """Return parameters for the fault that are worth starting from: its examples and defaults."""
     schema = model.model_json_schema()
     if schema.get("examples"):
-        return dict(schema["examples"][0])
+        given = schema["examples"][0]
+        return {name: given[name] for name in schema.get("properties", {}) if name in given}
     definitions = schema.get("$defs", {})
     found: dict[str, Any] = {}
     for name, given in schema.get("properties", {}).items():

@@ -8,6 +8,8 @@ from django import forms
 
 FIELDS = ("namespaces", "access", "kubeconfig", "context", "server", "ca", "token")
 """In the order of the page; credentials stand beside the way in that they belong to."""
+_OF_KUBECONFIG = {"data-shown-when": '{"access": ["kubeconfig"]}'}
+_OF_TOKEN = {"data-shown-when": '{"access": ["token"]}'}
 SECRETS = ("kubeconfig", "token")
 OPTIONS = ("namespaces", "access", "context", "server", "ca")
 
@@ -46,21 +48,28 @@ class KubernetesFields(forms.Form):
         "program and name no file.",
     )
     context = forms.CharField(
-        label="Context", required=False, help_text="Of the kubeconfig; empty: its current one."
+        label="Context",
+        required=False,
+        help_text="Of the kubeconfig; empty: its current one.",
+        widget=forms.TextInput(attrs=_OF_KUBECONFIG),
     )
     server = forms.CharField(
         label="Server",
         required=False,
         help_text="For a token: the API server's address.",
         widget=forms.TextInput(
-            attrs={"class": "cw-code", "placeholder": "https://cluster.example:6443"}
+            attrs={
+                "class": "cw-code",
+                "placeholder": "https://cluster.example:6443",
+                **_OF_TOKEN,
+            }
         ),
     )
     ca = forms.CharField(
         label="Certificate authority",
         required=False,
         help_text="For a token, as PEM; empty: the authorities that this machine trusts.",
-        widget=forms.Textarea(attrs={"rows": "3", "class": "cw-code"}),
+        widget=forms.Textarea(attrs={"rows": "3", "class": "cw-code", **_OF_TOKEN}),
     )
     token = forms.CharField(
         label="Token",
@@ -76,7 +85,10 @@ class KubernetesFields(forms.Form):
 def secret_widget(name: str) -> forms.Widget:
     """Return the widget of a secret: several lines for a kubeconfig, one for all others."""
     attrs = {"autocomplete": "new-password"}
+    if name == "token":
+        attrs |= _OF_TOKEN
     if name == "kubeconfig":
+        attrs |= _OF_KUBECONFIG
         return SecretTextarea(
             attrs={**attrs, "rows": "6", "class": "cw-code", "spellcheck": "false"}
         )

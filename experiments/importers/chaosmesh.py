@@ -6,9 +6,10 @@ here knows the driver. Chaos Mesh measures nothing; a probe stands in until the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from experiments.domain.errors import Path
 from experiments.domain.spec import API_VERSION, RESERVED
 from experiments.importers.base import Draft, Format, Imported, Note, Source, Written
 from experiments.importers.chaosmesh_book import Book, Found, Reader, clean_name, payload_of
@@ -29,7 +30,20 @@ _LONGEST_HYPOTHESIS = 500
 
 def detect(source: Source) -> float:
     """Return 1 where a document is of Chaos Mesh."""
-    return 1.0 if any(_is_ours(each.raw) for each in source.documents) else 0.0
+    found = (raw for each in source.documents for raw, _ in _each(each))
+    return 1.0 if any(_is_ours(raw) for raw in found) else 0.0
+
+
+def _each(written: Written) -> Iterator[tuple[Any, Path]]:
+    """Yield the objects of a written document with their paths: kubectl prints Lists."""
+    raw, path = written.raw, list[str | int]()
+    if isinstance(raw, Mapping) and raw.get("kind") == "List":
+        raw, path = raw.get("items"), ["items"]
+    if not isinstance(raw, list):
+        yield raw, ()
+        return
+    for index, item in enumerate(raw):
+        yield item, (*path, index)
 
 
 def _is_ours(raw: Any) -> bool:
@@ -52,9 +66,10 @@ def convert(source: Source, reader: Reader) -> Imported:
     drafts: list[Draft] = []
     notes: list[Book] = []
     for written in source.documents:
-        book = Book(written, reader)
-        notes.append(book)
-        drafts += _drafts(written, book)
+        for raw, path in _each(written):
+            book = Book(written, reader, within=path)
+            notes.append(book)
+            drafts += _drafts(raw, book)
     return Imported(
         "chaosmesh",
         tuple(drafts),
@@ -65,8 +80,7 @@ def convert(source: Source, reader: Reader) -> Imported:
     )
 
 
-def _drafts(written: Written, book: Book) -> list[Draft]:
-    raw = written.raw
+def _drafts(raw: Any, book: Book) -> list[Draft]:
     if raw is None:
         return []
     if not _is_ours(raw):
@@ -97,7 +111,7 @@ def _drafts(written: Written, book: Book) -> list[Draft]:
         return []
     document = _document(called, kind, made, book)
     book.kept.append(Note(f"{kind} “{called}”: {_counted(made)}", book.line(())))
-    return [Draft(document, written)]
+    return [Draft(document, book.written, book.within)]
 
 
 def _counted(made: Sequence[Found]) -> str:

@@ -99,10 +99,12 @@ class Book:
     lost: list[Note] = field(default_factory=list)
     errors: list[SourceError] = field(default_factory=list)
     probes: list[dict[str, Any]] = field(default_factory=list)
+    within: Path = ()
+    """Where in what was written the document stands: in a list there are several."""
 
     def line(self, path: Path) -> int:
-        """Return the line of the source on which a path stands."""
-        return self.written.place(path)[0]
+        """Return the line of the source on which a path of the document stands."""
+        return self.written.place((*self.within, *path))[0]
 
     def lose(self, path: Path, words: str) -> None:
         """Note what is lost."""
@@ -114,7 +116,8 @@ class Book:
 
     def wrong(self, path: Path, words: str) -> None:
         """Note why the document cannot become an experiment."""
-        self.errors.append(SourceError(words, path, *self.written.place(path)))
+        place = self.written.place((*self.within, *path))
+        self.errors.append(SourceError(words, path, *place))
 
     def lose_cron(self, holder: Mapping[str, Any], at: Path) -> None:
         """Note that a schedule's times are lost."""

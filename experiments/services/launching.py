@@ -44,7 +44,7 @@ def fits(document: spec.Experiment, environment: Environment) -> list[SpecError]
 
     for index, action in enumerate(document.method):
         if isinstance(action, spec.FaultAction):
-            need(action.via, action.fault.split(".")[0], ("method", index, "via"))
+            need(action.via, backends.connection_kind(action.fault), ("method", index, "via"))
             found += _too_long(action, index, environment)
     for index, sli in enumerate(document.slis):
         need(sli.source, "prometheus", ("slis", index, "source"))

@@ -88,7 +88,9 @@ class Starter:
     @property
     def connections(self) -> tuple[tuple[str, str], ...]:
         """Return the aliases that an environment must have for it, each with its kind."""
-        found = {action.via: action.fault.split(".")[0] for action in self.document.faults}
+        found = {
+            action.via: backends.connection_kind(action.fault) for action in self.document.faults
+        }
         others = self.document.aliases - set(found)
         return (*found.items(), *((alias, "prometheus") for alias in sorted(others)))
 

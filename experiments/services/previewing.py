@@ -199,7 +199,7 @@ def _actions(
             found = replace(found, note="Pick an environment to see what will be sent.")
         elif connection is None:
             found = replace(found, note=f"{environment} has no connection “{via}”.")
-        elif connection.kind != kind.split(".")[0]:
+        elif connection.kind != backends.connection_kind(kind):
             found = replace(found, note=f"“{via}” is a {connection.kind} connection.")
         else:
             request = FaultRequest(params, _TOKEN)
@@ -265,6 +265,8 @@ def dead_man(model: type[FaultParams]) -> str:
     """Say what happens to a fault when ChaosWeb is gone."""
     if model.undo == "none":
         return "Nothing would bring it back."
+    if model.undo == "self_heals":
+        return "None is needed: it ends without ChaosWeb as well."
     if model.dead_man_s is None:
         return "None: without ChaosWeb it stays until somebody removes it."
     return f"The backend removes it by itself after {words.length(model.dead_man_s)}."

@@ -21,7 +21,7 @@
     const reading = (label) => [
       ...(isText ? [EditorView.lineWrapping, ChaosCode.plain()] : [ChaosCode.base()]),
       CM.lineNumbers(), CM.foldGutter(), CM.keymap.of([...CM.defaultKeymap, ...CM.searchKeymap]),
-      EditorState.readOnly.of(true), EditorView.contentAttributes.of({ "aria-label": label, "aria-readonly": "true" }),
+      EditorState.readOnly.of(true), EditorView.contentAttributes.of({ "aria-label": label, "aria-readonly": "true", tabindex: "0" }),
     ];
     const collapseUnchanged = { margin: 3, minSize: 6 };
 

@@ -43,8 +43,9 @@
   const redraw = async (row, field) => {
     const { list, number } = row.dataset;
     const { id } = row;
+    // From the list, not the form: a preview that begins meanwhile would break it off.
     await htmx.ajax("POST", rowUrl(list, { number }), {
-      source: form, target: row, swap: "outerHTML", values: {},
+      source: rowsOf(list), target: row, swap: "outerHTML", values: {},
     });
     const made = document.getElementById(id);
     if (made) {

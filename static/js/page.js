@@ -82,7 +82,7 @@
       if (seconds > 0) segment.style.flexGrow = String(Math.sqrt(seconds));
     });
     // What scrolls sideways must be reached by the keyboard, too.
-    root.querySelectorAll(".table-responsive, .cw-document pre").forEach((box) => {
+    root.querySelectorAll(".table-responsive, .cw-document pre, .cw-phases").forEach((box) => {
       if (box.scrollWidth > box.clientWidth && !box.hasAttribute("tabindex")) box.tabIndex = 0;
     });
   };

@@ -1,12 +1,12 @@
 /*
- * Hides inputs of the experiment's form that have no meaning with what others say.
+ * Hides inputs of the experiment's and the connection's form that have no meaning with what others say.
  *
  * data-shown-when holds, as JSON, the names of other inputs and their values. An input that holds
  * something, or that is wrong, stays. Without this script all inputs are there.
  */
 (() => {
   "use strict";
-  const form = document.getElementById("editor");
+  const form = document.querySelector("#editor, [data-shown-form]");
   if (!form) return;
 
   const fits = ([name, values]) => {
@@ -16,7 +16,7 @@
 
   const show = () => {
     form.querySelectorAll("[data-shown-when]").forEach((field) => {
-      const cell = field.closest(".cw-cell");
+      const cell = field.closest(".cw-cell") || field.closest(".cw-field");
       if (!cell) return;
       const isMeant = Object.entries(JSON.parse(field.dataset.shownWhen)).every(fits);
       const isKept = field.value.trim() || field.getAttribute("aria-invalid") || document.activeElement === field;

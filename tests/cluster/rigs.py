@@ -172,7 +172,8 @@ class ScaleRig:
         wanted = read(self.cluster, self.path)["spec"]["replicas"]
 
         def has_followed() -> bool:
-            return read(self.cluster, self.path)["status"].get("replicas", 0) == wanted
+            now = read(self.cluster, self.path)["status"].get("replicas", 0)
+            return int(now) == int(wanted)
 
         wait_until(has_followed, "the controller has followed", WITHIN_S)
         return count if wanted == 2 else 0

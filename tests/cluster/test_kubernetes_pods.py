@@ -190,14 +190,11 @@ def test_a_plan_survives_the_ledger_and_hits_many(cluster, namespace, driver, de
         "uid": kept["metadata"]["uid"],
         "controller": True,
     }
-    body = {
-        "metadata": {"labels": {"app": "many"}, "ownerReferences": [owner]},
-        "spec": {"nodeName": "", **CONTAINERS, "schedulerName": "nobody"},
-    }
+    about = {"labels": {"app": "many"}, "ownerReferences": [owner]}
+    spec = {**CONTAINERS, "schedulerName": "nobody"}
     at = f"/api/v1/namespaces/{namespace}/pods"
     for number in range(MANY):
-        made = {**body, "metadata": {**body["metadata"], "name": f"many-{number}"}}
-        cluster.create(at, made)
+        cluster.create(at, {"metadata": {**about, "name": f"many-{number}"}, "spec": spec})
     request = delete(labels={"app": "many"}, mode="all")
     shown = driver.resolve(request)
     assert f"{MANY:,} pods match" in shown.sentence

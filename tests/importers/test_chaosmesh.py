@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.chaosmesh import payload, reading
@@ -78,6 +78,19 @@ def test_each_document_of_a_file_becomes_one() -> None:
         "PhysicalMachine “db-1”: an address of a machine, not a fault",
     ]
     assert "PodChaos says no duration: it is watched for 1m" in [n.words for n in made.changed]
+
+
+def test_what_kubectl_prints_as_a_list_is_read() -> None:
+    items = [yaml.read(KILL), yaml.read(DELAY), {"kind": "Pod"}, 7]
+    for raw in ({"apiVersion": "v1", "kind": "List", "items": items}, items):
+        made = imported(yaml.write(raw))
+        names = [parsed(draft.raw).metadata.name for draft in made.drafts]
+        assert names == ["kill-one", "slow-carts"]
+        assert made.errors == ()
+    broken = yaml.read(KILL.replace("pod-kill", "pod-eat"))
+    written = yaml.write({"apiVersion": "v1", "kind": "List", "items": [*items, broken]})
+    (error,) = imported(written).errors
+    assert written.splitlines()[(error.line or 0) - 1].strip() == "action: pod-eat"
 
 
 def test_a_schedule_loses_its_times_and_keeps_its_fault() -> None:
@@ -279,6 +292,7 @@ _ANY = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted({fault.resource for fault in FAULTS})), _ACTIONS,
        st.dictionaries(_KEYS, _ANY, max_size=6), st.text(max_size=5))  # fmt: skip
 def test_no_spec_makes_the_reader_raise(
@@ -304,6 +318,7 @@ _TEMPLATES = st.dictionaries(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(_TEMPLATES, max_size=4), st.sampled_from(["a", "b", 1, None, ["a"]]))
 def test_no_workflow_makes_the_importer_raise(templates: list[Any], entry: Any) -> None:
     made = imported(workflow(*templates, entry=entry))

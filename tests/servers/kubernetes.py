@@ -53,7 +53,7 @@ class RunningKubernetes:
     def __enter__(self) -> Self:
         try:
             for each in (self.etcd, self.apiserver, self.controllers, self.scheduler, self.kwok):
-                self._closing.callback(each.stop)
+                self._closing.callback(each.kill)
                 each.start()
             for name in self.nodes:
                 self.create("/api/v1/nodes", kubernetes_kwok.node(name))

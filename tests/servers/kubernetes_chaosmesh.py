@@ -20,12 +20,11 @@ import pytest
 from tests.servers.envoy import free_ports, wait_until
 from tests.servers.kubernetes import ADMINISTRATORS, APPLIED_WITHIN_S, RunningKubernetes
 from tests.servers.kubernetes_kwok import PAUSE_IMAGE
-from tests.servers.kubernetes_process import Program, tool
+from tests.servers.kubernetes_process import ROOT, Program, tool
 
 GROUP = "chaos-mesh.org"
 VERSION = "v1alpha1"
 NAMESPACE = "chaos-mesh"
-ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "chaosmesh"
 
 # Kinds with webhooks, lower-cased, and what they are called in URLs.
@@ -127,7 +126,7 @@ def chaos_mesh(cluster: RunningKubernetes) -> Iterator[Program]:
         _register_webhooks(cluster, f"https://127.0.0.1:{webhooks}")
         yield controller
     finally:
-        controller.stop()
+        controller.kill()
 
 
 def _register_webhooks(cluster: RunningKubernetes, url: str) -> None:

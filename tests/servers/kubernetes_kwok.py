@@ -28,11 +28,13 @@ phase: Running
 def _containers(ready: bool) -> str:
     said, restarts = ("true", 0) if ready else ("false", 1)
     return f"""
+{{{{ $uid := .metadata.uid }}}}
 containerStatuses:
 {{{{ range .spec.containers }}}}
 - name: {{{{ .name | Quote }}}}
   image: {{{{ .image | Quote }}}}
-  imageID: ""
+  imageID: {{{{ .image | Quote }}}}
+  containerID: "containerd://{{{{ $uid }}}}-{{{{ .name }}}}"
   ready: {said}
   started: true
   restartCount: {restarts}

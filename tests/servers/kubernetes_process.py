@@ -12,9 +12,9 @@ import httpx
 
 from tests.servers.envoy import wait_until
 
-TOOLS = Path(__file__).resolve().parents[2] / "var" / "tools"
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "var" / "tools"
 READY_WITHIN_S = 90.0
-ENDS_WITHIN_S = 15.0
 QUOTED = 4000
 
 
@@ -70,19 +70,8 @@ class Program:
             self.kill()
             raise AssertionError(f"{error}\n{self.said()}") from error
 
-    def stop(self) -> None:
-        """Ask it to end, wait, and kill it if it does not."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(ENDS_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self._process = None
-
     def kill(self) -> None:
-        """End it at once, as a crash does."""
+        """End it at once, as a crash does. Nothing of a test cluster has to be kept."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -299,7 +299,7 @@ def test_the_preview_warns_of_what_cannot_be_judged_and_says_what_can(client, au
     assert ["6 bins of 10 s" in found[0].message, "10 bins of 10 s" in found[1].message] == [
         True
     ] * 2
-    assert "It can with at least 5 min." == found[0].hint, "no step so short can be filled"
+    assert found[0].hint == "It can with at least 5 min.", "no step so short can be filled"
     assert "at least 2 min 50 s, or with a step of 7.06 s" in found[1].hint
 
 

@@ -73,7 +73,7 @@ def test_an_operator_is_refused_to_write(client, operator, name, args):
     assert Environment.objects.count() == 1
 
 
-@pytest.mark.parametrize("kind", ["envoy", "prometheus", "fake"])
+@pytest.mark.parametrize("kind", ["envoy", "kubernetes", "prometheus", "fake"])
 def test_each_kind_has_its_own_fields_and_no_inline_style(client, admin, kind):
     response = client.get(reverse("connection_new"), {"kind": kind})
     shown = response.content.decode()

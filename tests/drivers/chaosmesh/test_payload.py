@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml as yaml11
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -97,6 +97,7 @@ def test_the_yaml_says_the_same_to_old_and_new_readers(kind: str, raw: dict[str,
     assert list(yaml11.safe_load_all(written)) == [manifest, manifest]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(min_size=1), st.text(), max_size=5))
 def test_no_text_is_taken_for_something_else(found: dict[str, str]) -> None:
     printable = {
@@ -168,6 +169,7 @@ def test_a_duration_is_one_number_with_one_unit(seconds: float, written: str) ->
     assert simple_duration(seconds) == written
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=3600 * 10**6))
 def test_a_duration_is_exact(microseconds: int) -> None:
     written = simple_duration(float(Duration(microseconds / 1e6)))

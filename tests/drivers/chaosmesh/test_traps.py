@@ -39,6 +39,7 @@ SELECTORS: list[tuple[dict[str, Any], str]] = [
     (WEB | {"labels": {"/x": "y"}}, "cannot be the key of a label"),
     (WEB | {"annotations": {"note": "two words"}}, "selectors compare only such"),
     (WEB | {"fields": {"status.hostIP": "1.1.1.1"}}, "no field that pods are selected by"),
+    (WEB | {"fields": {"status.podIP": "1.1.1.1,a=b"}}, "cannot be the value of status.podIP"),
     (WEB | {"expressions": ["tier in ()"]}, "needs values"),
     (WEB | {"expressions": ["tier like x"]}, "is no expression"),
     (WEB | {"phases": ["running"]}, "Input should be 'Pending'"),

@@ -35,7 +35,7 @@ WEB = {"namespace": "shop", "labels": {"app": "web"}}
 )
 def test_a_selection_must_be_meant(selector: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        DeletePods(selector=selector)  # type: ignore[arg-type]
+        DeletePods(selector=selector)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_policy_cannot_select_by_name() -> None:
         ),
         (
             IsolatePods.model_validate({"selector": WEB, "direction": "in"}),
-            "cuts app=web in shop off the network for calls to it",
+            "cuts app=web in shop off the network, for calls to it",
         ),
         (DrainNode(node="worker-1"), "closes the node worker-1 and evicts its pods"),
     ],
