@@ -5,10 +5,12 @@ Each call goes to the driver whose fault it is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drivers.kube.rights import RightRow
 from drivers.protocol import (
+    Document,
     Driver,
     DriverError,
     FaultRequest,
@@ -80,6 +82,25 @@ class SeveralDrivers:
                 found: list[Member] = driver.survey()
                 return found
         return []
+
+    def rights(self, kinds: Sequence[str]) -> list[RightRow]:
+        """Return the rights of these faults as each driver that knows them finds them."""
+        found = [
+            driver.rights([kind for kind in kinds if kind.startswith(f"{name}.")])
+            for name, driver in self._drivers.items()
+            if hasattr(driver, "rights")
+        ]
+        return [row for rows in found for row in rows]
+
+    def manifests(self, kinds: Sequence[str]) -> list[Document]:
+        """Return the manifests that these faults need, of each driver that writes some."""
+        found = [
+            driver.manifests(chosen)
+            for name, driver in self._drivers.items()
+            if hasattr(driver, "manifests")
+            and (chosen := [kind for kind in kinds if kind.startswith(f"{name}.")])
+        ]
+        return [document for documents in found for document in documents]
 
     def owned(self) -> list[Owned]:
         """Return the faults of every driver that exist there now."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from drivers import registry
 from drivers.http import HttpAnswer, HttpReader
 from drivers.prometheus import Prometheus
-from drivers.protocol import ConnectionConfig, Driver, DriverError, FaultParams, Member
+from drivers.protocol import (
+    ConnectionConfig,
+    Document,
+    Driver,
+    DriverError,
+    FaultParams,
+    Member,
+)
 from experiments.models import Connection
 
 __all__ = [
@@ -90,6 +98,40 @@ def survey(connection: Connection) -> list[Member] | None:
     """
     found = driver(connection)
     return found.survey() if hasattr(found, "survey") else None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One right in one place (empty: everywhere), whether the account has it, and who needs it.
+
+    ``is_allowed`` is None where the cluster could not be asked.
+    """
+
+    right: str
+    place: str
+    is_allowed: bool | None
+    faults: tuple[str, ...]
+    is_required: bool
+
+
+def grants(connection: Connection, kinds: Sequence[str]) -> list[Grant]:
+    """Return what these faults may do on the connection; nothing where nobody grants rights.
+
+    Raises DriverError.
+    """
+    found = driver(connection)
+    rows = found.rights(kinds) if hasattr(found, "rights") else []
+    return [
+        Grant(str(row.right), row.namespace, row.is_allowed, row.faults, row.is_required)
+        for row in rows
+    ]
+
+
+def manifests(connection: Connection, kinds: Sequence[str]) -> list[Document]:
+    """Return what has to be applied so that these faults are granted. Raises DriverError."""
+    found = driver(connection)
+    documents: list[Document] = found.manifests(kinds) if hasattr(found, "manifests") else []
+    return documents
 
 
 def prometheus(connection: Connection) -> Prometheus:

@@ -162,7 +162,8 @@ def test_every_door_for_files_says_what_is_wrong(writer, bad, tmp_path):
             continue
         assert answer.status_code == 400
         if not bad.content:
-            assert answer.json()["errors"]  # the frameworks take an empty file for none
+            # Where a form brought it, Django takes an empty file for none.
+            assert answer.json().get("errors") or answer.json()["files"][0]["errors"]
             continue
         [file] = answer.json()["files"]
         told = [error for error in file["errors"] if bad.says in error["message"]]

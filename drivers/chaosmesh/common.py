@@ -175,7 +175,7 @@ class ContainerFault(PodFault):
             title="Containers",
             description="Names of the containers. None: the first container of each pod.",
             examples=[["web"]],
-            json_schema_extra={"suggest": "containers"},
+            json_schema_extra={"suggest": "pod_containers"},
         ),
     ] = ()
 

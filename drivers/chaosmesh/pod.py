@@ -105,7 +105,7 @@ class ContainerKill(PodFault):
             title="Containers",
             description="Names of the containers to kill; at least one.",
             examples=[["web"]],
-            json_schema_extra={"suggest": "containers"},
+            json_schema_extra={"suggest": "pod_containers"},
         ),
     ]
 

@@ -175,7 +175,7 @@ class Selector(Part):
             title="Pods by name",
             description="One a line: namespace/name. Then nothing else may select.",
             examples=[["shop/web-0"]],
-            json_schema_extra=rare(suggest="pods"),
+            json_schema_extra=rare(suggest="namespaced_pods"),
         ),
     ] = ()
 

@@ -6,7 +6,8 @@ The errors::
     ├── KubeError              the server refused; ``status`` and ``reason`` are its own
     │   ├── NotFoundError      404
     │   ├── ConflictError      409: exists already, or was changed meanwhile
-    │   └── ForbiddenError     401 and 403: who we are, or what we may do
+    │   ├── UnauthorizedError  401: who we are
+    │   └── ForbiddenError     403: what we may do
     └── UnknownOutcomeError    a change was sent and not answered, or answered by a broken server
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -60,7 +61,11 @@ class ConflictError(KubeError):
 
 
 class ForbiddenError(KubeError):
-    """The credentials are refused, or may not do this."""
+    """The credentials are good, and may not do this."""
+
+
+class UnauthorizedError(KubeError):
+    """The credentials themselves are refused."""
 
 
 def path(
@@ -147,6 +152,42 @@ class Api:
     def post(self, at: str, body: Body, *, deadline: float | None = None) -> Body:
         """Ask something that is asked by POST and changes nothing, such as an access review."""
         return self._ask("POST", at, {}, body, deadline=deadline, changes=False)
+
+    def watch(self, at: str, query: Mapping[str, str], *, deadline: float) -> Iterator[Body]:
+        """Yield what a watch of a collection tells: ``{"type": "MODIFIED", "object": {…}}``.
+
+        Ends when the server ends it, says nothing any more, or at the deadline, give or take one
+        silence as long: it shortens a wait and proves nothing, so read again afterwards. Raises
+        KubeError where it is refused, DriverError.
+        """
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        asked = {**query, "watch": "true", "timeoutSeconds": str(max(1, int(left)))}
+        request = self._client.build_request(
+            "GET",
+            at,
+            params=asked,
+            headers={"accept": _JSON, **self._access.headers()},
+            timeout=httpx.Timeout(left, connect=min(left, CONNECT_TIMEOUT_S)),
+        )
+        if self._access.server_name:
+            request.extensions["sni_hostname"] = self._access.server_name
+        try:
+            response = self._client.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        try:
+            if response.status_code != 200:
+                self._answered(request, (response.status_code, response.read()), changes=False)
+            for line in response.iter_lines():
+                yield json.loads(line)
+                if time.monotonic() > deadline:
+                    return
+        except (httpx.HTTPError, ValueError):
+            return  # it said nothing more, or half a line: whoever waits reads for themselves
+        finally:
+            response.close()
 
     def _pages(
         self,
@@ -245,9 +286,8 @@ class Api:
         reason = str(said.get("reason") or "")
         what = f"{self.server} answered {status} to {request.method} {request.url.path}: {message}"
         if status in (401, 403):
-            raise ForbiddenError(
-                _told(status, message), status=status, reason=reason, hint=_MENDS[status]
-            )
+            refused = UnauthorizedError if status == 401 else ForbiddenError
+            raise refused(_told(status, message), status=status, reason=reason, hint=_MENDS[status])
         if status == 404:
             raise NotFoundError(what, status=status, reason=reason)
         if status == 409:

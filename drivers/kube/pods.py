@@ -112,3 +112,13 @@ def shares(selected: Iterable[Pod], there: Iterable[Pod]) -> list[Share]:
         hit = {pod.key for pod in chosen if (pod.namespace, pod.owner) == (namespace, owner)}
         found.append(Share(namespace, owner, len(hit & own), len(own)))
     return found
+
+
+def owners(pods: Iterable[Pod]) -> dict[str, list[Pod]]:
+    """Return the pods by what makes them: “shop/Deployment/web”, or the pod itself."""
+    found: dict[str, list[Pod]] = {}
+    for pod in pods:
+        of = pod.owner
+        key = f"{pod.namespace}/{of.kind}/{of.name}" if of else f"{pod.namespace}/Pod/{pod.name}"
+        found.setdefault(key, []).append(pod)
+    return found

@@ -28,6 +28,21 @@ class Right:
         return f"{self.verb} {where}" + (f" {self.name}" if self.name else "")
 
 
+@dataclass(frozen=True, slots=True)
+class RightRow:
+    """One right in one namespace (empty: everywhere), and the faults that need it.
+
+    ``is_allowed`` is None where the cluster could not be asked. What is not ``is_required`` only
+    makes checks and suggestions fuller.
+    """
+
+    right: Right
+    namespace: str
+    is_allowed: bool | None
+    faults: tuple[str, ...]
+    is_required: bool
+
+
 def rights(group: str, resource: str, *verbs: str, is_everywhere: bool = False) -> list[Right]:
     """Return one right for each verb."""
     return [Right(group, resource, verb, is_everywhere) for verb in verbs]

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from drivers.kube.api import ConflictError
+from drivers.kube.cluster import Cluster
 from drivers.kubernetes import sentinels
-from drivers.kubernetes.cluster import Cluster
 from drivers.kubernetes.payload import Reference, holder, marked
 from drivers.kubernetes.procedure import Found, Params, Procedure, home_of, observation
 from drivers.protocol import (

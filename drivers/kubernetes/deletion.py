@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from drivers.kube import health
 from drivers.kube.api import ConflictError, NotFoundError, path
-from drivers.kube.pods import FINISHED
-from drivers.kubernetes import health, sentinels
+from drivers.kube.cluster import Cluster
+from drivers.kube.pods import FINISHED, owners
+from drivers.kubernetes import sentinels
 from drivers.kubernetes.changes import MOST_TRIES, Body, object_of, withdraw
-from drivers.kubernetes.cluster import Cluster
 from drivers.kubernetes.faults import DeleteWorkload
-from drivers.kubernetes.matching import owners
+from drivers.kubernetes.matching import MOST_SHOWN
 from drivers.kubernetes.payload import (
     PLURALS,
     TOKEN,
@@ -39,6 +40,7 @@ from drivers.protocol import (
     Observation,
     Plan,
     Problem,
+    Target,
     Targets,
     TargetState,
     UnknownOutcomeError,
@@ -96,9 +98,11 @@ class WorkloadDeletion(Procedure[DeleteWorkload, FoundWorkload]):
 
     def targets(self, params: DeleteWorkload, found: FoundWorkload) -> Targets:
         """Return the workload."""
-        there = (described(found),) if found.body is not None else ()
-        pods = f"All {len(found.living)} pods of {found.of}: " if there else ""
-        return Targets(targets=there, sentence=f"{pods}{params.sentence()}")
+        if found.body is None:
+            return Targets(targets=(), sentence=params.sentence())
+        pods = tuple(Target(name=pod.key, detail=pod.detail) for pod in found.living[:MOST_SHOWN])
+        sentence = f"All {len(found.living):,} pods of {found.of}: {params.sentence()}"
+        return Targets(targets=(described(found), *pods), sentence=sentence)
 
     def claims(
         self, cluster: Cluster, params: DeleteWorkload, found: FoundWorkload, deadline: float

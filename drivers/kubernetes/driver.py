@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from drivers.kube.api import ForbiddenError, path
+from drivers.kube.cluster import Cluster
+from drivers.kube.rights import RightRow
 from drivers.kubernetes import needs, sentinels, suggestions
-from drivers.kubernetes.cluster import Cluster
 from drivers.kubernetes.deletion import WorkloadDeletion
 from drivers.kubernetes.faults import (
     CordonNode,
@@ -29,6 +30,7 @@ from drivers.kubernetes.survey import survey
 from drivers.kubernetes.workloads import Rollout, Scaling
 from drivers.protocol import (
     ConnectionConfig,
+    Document,
     DriverError,
     FaultParams,
     FaultRequest,
@@ -106,9 +108,14 @@ class KubernetesDriver:
         """Return the cluster: its version, its namespaces, what the account may not do."""
         return survey(self._cluster, _until(LOOK_BUDGET_S))
 
-    def rights(self, kinds: list[str], namespaces: list[str]) -> list[needs.RightRow]:
-        """Return every right of these faults in these namespaces, and whether we have it."""
-        return needs.table(self._cluster, kinds, namespaces, _until(LOOK_BUDGET_S))
+    def rights(self, kinds: Sequence[str]) -> list[RightRow]:
+        """Return every right of these faults in the allowed namespaces, and whether we have it."""
+        deadline = _until(LOOK_BUDGET_S)
+        return needs.table(self._cluster, kinds, self._readable(deadline), deadline)
+
+    def manifests(self, kinds: Sequence[str]) -> list[Document]:
+        """Return what a viewer and an injector of these faults need in the allowed namespaces."""
+        return needs.documents(kinds, self._readable(_until(LOOK_BUDGET_S)))
 
     def preview(self, request: FaultRequest) -> Preview:
         """Return what would be sent. Which pods it is, and their uids, is known only online."""
@@ -235,9 +242,8 @@ class KubernetesDriver:
             at = path("v1", "namespaces", name=home)
             if self._cluster.api.find(at, deadline=deadline) is None:
                 return [Problem(message=f"There is no namespace {home}.", where=home)]
-        except ForbiddenError as error:
-            if error.status == 401:
-                raise
+        except ForbiddenError:
+            pass  # we may not look; the rights that are lacking are told below
         for right in needs.lacking(self._cluster, params, home, deadline):
             where = "" if right.is_everywhere else f" in {home}"
             found.append(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from drivers.kube.api import ConflictError, ForbiddenError, NotFoundError, path
-from drivers.kube.pods import Pod
+from drivers.kube.cluster import Cluster
+from drivers.kube.pods import Pod, owners
 from drivers.kubernetes import sentinels
 from drivers.kubernetes.changes import withdraw
-from drivers.kubernetes.cluster import Cluster
 from drivers.kubernetes.faults import IsolatePods
-from drivers.kubernetes.matching import Matching, match, nothing, owners, targets, told
+from drivers.kubernetes.matching import Matching, match, nothing, targets, told
 from drivers.kubernetes.payload import TOKEN, by_hand, manifest, policy, sentinel_name
 from drivers.kubernetes.procedure import Procedure, home_of, observation, warn
 from drivers.protocol import (

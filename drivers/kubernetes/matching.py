@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from drivers.kube.cluster import Cluster
 from drivers.kube.pods import FINISHED, Pod, Share, shares
-from drivers.kubernetes.cluster import Cluster
 from drivers.kubernetes.procedure import error, warn
 from drivers.kubernetes.selection import PodSelection
 from drivers.protocol import Problem, Target, Targets
@@ -125,13 +125,3 @@ def told(names: Iterable[str]) -> str:
     known = list(names)
     more = f" and {len(known) - _MOST_TOLD} more" if len(known) > _MOST_TOLD else ""
     return ", ".join(known[:_MOST_TOLD]) + more
-
-
-def owners(pods: Iterable[Pod]) -> dict[str, list[Pod]]:
-    """Return the pods by what makes them: “shop/Deployment/web”, or the pod itself."""
-    found: dict[str, list[Pod]] = {}
-    for pod in pods:
-        of = pod.owner
-        key = f"{pod.namespace}/{of.kind}/{of.name}" if of else f"{pod.namespace}/Pod/{pod.name}"
-        found.setdefault(key, []).append(pod)
-    return found

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 
-from drivers.kube.rights import Right, allowed, manifests, rights
-from drivers.kubernetes.cluster import Cluster
+from drivers.kube.cluster import Cluster
+from drivers.kube.rights import Right, RightRow, allowed, manifests, rights
 from drivers.kubernetes.faults import FAULTS
 from drivers.kubernetes.payload import PLURALS, as_yaml
 from drivers.protocol import Document, DriverError, FaultParams
@@ -62,21 +61,6 @@ _SUGGESTING = [
     *rights("apps", "statefulsets", "list"),
     *rights("", "nodes", "list", is_everywhere=True),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class RightRow:
-    """One right in one namespace (empty: everywhere), and the faults that need it.
-
-    ``is_allowed`` is None where the cluster could not be asked. What is not ``is_required`` only
-    makes checks and suggestions fuller.
-    """
-
-    right: Right
-    namespace: str
-    is_allowed: bool | None
-    faults: tuple[str, ...]
-    is_required: bool
 
 
 def of(params: FaultParams) -> list[Right]:
@@ -163,6 +147,8 @@ def lacking(cluster: Cluster, params: FaultParams, namespace: str, deadline: flo
 def documents(kinds: Iterable[str], namespaces: list[str]) -> list[Document]:
     """Return the manifests of a viewer and of an injector of these faults, as YAML."""
     wanted = list(kinds)
+    if not namespaces:
+        return []
     return [
         Document(
             target=f"{role}: kubectl apply -f",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from drivers.kube.api import ForbiddenError, KubeError, NotFoundError, path
+from drivers.kube.cluster import Cluster
 from drivers.kube.pods import FINISHED, Pod
 from drivers.kubernetes.changes import Body, Change
-from drivers.kubernetes.cluster import Cluster
 from drivers.kubernetes.faults import DrainNode
 from drivers.kubernetes.payload import (
     Reference,

@@ -6,16 +6,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from drivers.kube import health
 from drivers.kube.api import ConflictError, NotFoundError, path
-from drivers.kubernetes import health
-from drivers.kubernetes.cluster import Cluster
+from drivers.kube.cluster import Cluster
+from drivers.kube.pods import owners
 from drivers.kubernetes.faults import DeletePods
 from drivers.kubernetes.matching import (
     Matching,
     choose,
     match,
     nothing,
-    owners,
     targets,
     told,
     warnings,
@@ -102,8 +102,9 @@ class PodsDeletion(Procedure[DeletePods, Matching]):
         chosen = choose(matching, _count(params, found), request.token)
         touched = owners(chosen)
         where = path("v1", "pods", namespace=params.selector.namespace)
+        by_chance = "" if len(chosen) == len(matching) else ", by chance"
         documents = [
-            _document(pod.key, f"{where}/{pod.name}", pod.uid, params.grace_period)
+            _document(f"{pod.key}{by_chance}", f"{where}/{pod.name}", pod.uid, params.grace_period)
             for pod in chosen[:_MOST_DOCUMENTS]
         ]
         hurt = [key.split("/", 2) for key in touched]

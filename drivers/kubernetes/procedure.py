@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, Literal, TypeVar
 
-from drivers.kubernetes.cluster import Cluster
+from drivers.kube.cluster import Cluster
 from drivers.protocol import (
     Document,
     DriverError,

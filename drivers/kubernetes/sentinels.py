@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from drivers.kube.api import ConflictError, NotFoundError, path
-from drivers.kubernetes.cluster import Cluster
+from drivers.kube.cluster import Cluster
 from drivers.kubernetes.payload import FAULT, MANAGED_BY, TOKEN, as_yaml, labels, sentinel_name
 from drivers.protocol import DriverError, Owned, Plan, Target
 

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from drivers.kube import pods
 from drivers.kube.api import ForbiddenError, path
+from drivers.kube.cluster import Cluster
 from drivers.kube.pods import FINISHED
-from drivers.kubernetes.cluster import Cluster
 from drivers.kubernetes.nodes import is_closed
 from drivers.kubernetes.payload import PLURALS
 from drivers.kubernetes.workloads import replicas_of
@@ -53,15 +54,24 @@ def _where(cluster: Cluster, given: Mapping[str, Any], deadline: float) -> list[
 
 
 def _listed(
-    cluster: Cluster, at: str, group: str, given: Mapping[str, Any], deadline: float
+    cluster: Cluster,
+    at: str,
+    group: str,
+    given: Mapping[str, Any],
+    deadline: float,
+    *,
+    is_brief: bool = False,
 ) -> list[Mapping[str, Any]]:
     """Return the objects of every namespace that is meant; raises when none may be read."""
+
+    def ask(namespace: str) -> list[dict[str, Any]]:
+        there = path(group, at, namespace=namespace)
+        return cluster.api.all(there, deadline=deadline, is_brief=is_brief)
+
     wanted = _where(cluster, given, deadline)
     found: list[Mapping[str, Any]] = []
     errors: list[DriverError] = []
-    for _, listed in cluster.each(
-        lambda each: cluster.api.all(path(group, at, namespace=each), deadline=deadline), wanted
-    ):
+    for _, listed in cluster.each(ask, wanted):
         if isinstance(listed, DriverError):
             errors.append(listed)
         else:
@@ -90,35 +100,22 @@ def _nodes(cluster: Cluster, deadline: float) -> list[Suggestion]:
 
 
 def _pods(cluster: Cluster, given: Mapping[str, Any], deadline: float) -> list[Suggestion]:
-    from_server = _living(cluster, given, deadline)
+    listed = _listed(cluster, "pods", "v1", given, deadline)
+    living = [pod for each in listed if (pod := pods.read(each)).phase not in FINISHED]
     return _once(
-        Suggestion(value=pod.name, detail=f"in {pod.namespace}: {pod.detail}")
-        for pod in from_server
+        Suggestion(value=pod.name, detail=f"in {pod.namespace}: {pod.detail}") for pod in living
     )
 
 
 def _labels(cluster: Cluster, given: Mapping[str, Any], deadline: float) -> list[Suggestion]:
     counted: Counter[str] = Counter()
-    for pod in _living(cluster, given, deadline):
-        counted.update(f"{key}={value}" for key, value in pod.labels.items())
+    for pod in _listed(cluster, "pods", "v1", given, deadline, is_brief=True):
+        labels = pod["metadata"].get("labels") or {}
+        counted.update(f"{key}={value}" for key, value in labels.items())
     return [
         Suggestion(value=label, detail=f"{number} pod{'' if number == 1 else 's'}")
         for label, number in sorted(counted.items(), key=lambda each: (-each[1], each[0]))
     ]
-
-
-def _living(cluster: Cluster, given: Mapping[str, Any], deadline: float) -> list[Any]:
-    wanted = _where(cluster, given, deadline)
-    found: list[Any] = []
-    errors: list[DriverError] = []
-    for _, listed in cluster.each(lambda each: cluster.pods(each, deadline), wanted):
-        if isinstance(listed, DriverError):
-            errors.append(listed)
-        else:
-            found += [pod for pod in listed if pod.phase not in FINISHED]
-    if errors and len(errors) == len(wanted):
-        raise errors[0]
-    return found
 
 
 def _workloads(cluster: Cluster, given: Mapping[str, Any], deadline: float) -> list[Suggestion]:

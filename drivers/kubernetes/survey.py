@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drivers.kube.api import KubeError, path
+from drivers.kube.cluster import Cluster
 from drivers.kubernetes import needs
-from drivers.kubernetes.cluster import Cluster
 from drivers.protocol import Document, DriverError, Member, Problem, Suggestion
 
 CHAOS_MESH = "chaos-mesh.org"

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drivers.kube.api import ForbiddenError, NotFoundError, path
+from drivers.kube.cluster import Cluster
 from drivers.kube.pods import FINISHED, Pod
 from drivers.kube.pods import read as read_pod
 from drivers.kubernetes.changes import Body, Change, before, object_of
-from drivers.kubernetes.cluster import Cluster
 from drivers.kubernetes.faults import ScaleWorkload, SetImage
 from drivers.kubernetes.payload import (
     Reference,

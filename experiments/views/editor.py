@@ -49,10 +49,15 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
 
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
-    """Say what the posted draft would do, and what is wrong with it and where; stores nothing."""
+    """Say what the posted draft would do, and what is wrong with it and where; stores nothing.
+
+    With ``do=text`` it answers the draft's YAML alone, as it would be saved: the browser keeps it.
+    """
     people.require(_person(request), "author_experiment", "write experiments")
     fields = _copied(request)
     state = _posted(fields, "")
+    if fields.get("do") == "text":
+        return HttpResponse(state.text, content_type="text/plain; charset=utf-8")
     return render(request, "experiments/_preview_answer.html", _drawn(request, state, fields))
 
 

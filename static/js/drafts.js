@@ -160,8 +160,24 @@
     history.replaceState(history.state, "", `${location.pathname}?${asked}${location.hash}`);
   };
 
-  // The form's own text comes with each preview, patched as it would be saved.
-  const textNow = () => (isForm ? document.querySelector("#preview .cw-yaml pre code")?.textContent : area.value);
+  // The form's own text is asked for, patched as it would be saved.
+  let formText;
+  let asking;
+  const textNow = () => (isForm ? formText : area.value);
+  const ask = async () => {
+    asking?.abort();
+    asking = new AbortController();
+    const body = new URLSearchParams(new FormData(form));
+    body.set("do", "text");
+    try {
+      const answer = await fetch(form.getAttribute("hx-post"), { method: "POST", body, signal: asking.signal });
+      if (!answer.ok) return;
+      formText = await answer.text();
+    } catch {
+      return; // overtaken by a newer change, or the server is away: the next change asks again
+    }
+    keep();
+  };
 
   const keep = () => {
     const text = textNow();
@@ -187,14 +203,13 @@
   const note = () => {
     isChanged = true;
     clearTimeout(waiting);
-    waiting = setTimeout(keep, STORE_AFTER_MS);
+    waiting = setTimeout(isForm ? ask : keep, STORE_AFTER_MS);
   };
   const hear = (event) => event.target.id !== "environment" && note();
   form.addEventListener("input", hear);
   form.addEventListener("change", hear);
   form.addEventListener("cw:changed", note);
   form.addEventListener("cw:refresh", () => isForm && note());
-  document.body.addEventListener("htmx:afterSwap", (event) => event.detail.target.id === "preview" && keep());
   form.addEventListener("submit", (event) => {
     keep();
     if (!isChanged && /^(view:|check$|reach$)/.test(event.submitter?.value || "")) {
@@ -254,7 +269,7 @@
       }));
   };
 
-  if (isChanged) keep();
+  if (isChanged) (isForm ? ask : keep)();
   else {
     const resumed = idIn("resume");
     const drafts = draftsOf(`${base}/`);

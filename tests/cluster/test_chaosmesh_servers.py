@@ -266,4 +266,4 @@ def test_a_fault_that_needs_the_daemon_says_that_it_failed(
         ]
 
     wait_until(lambda: failures() != [], "a record tells of the failure", WITHIN_S)
-    assert "daemon" in failures()[0]
+    assert "cannot find daemonIP" in failures()[0]

@@ -107,7 +107,7 @@ def test_an_injector_of_one_fault_can_inject_and_recover_it(cluster, place, kind
 
 def test_an_injector_of_one_fault_has_no_right_beyond(cluster, place, kind, opened) -> None:
     given = set(needs.of_role([kind.kind], "injector"))
-    rows = opened.rights(needs.every_kind(), [place])
+    rows = opened.rights(needs.every_kind())
     assert {row.right for row in rows if row.is_allowed} == given & {row.right for row in rows}
     assert {row.right for row in rows if not row.is_allowed} == {
         row.right for row in rows if row.right not in given
@@ -126,7 +126,7 @@ def test_a_viewer_may_look_at_everything_and_change_nothing(cluster, place) -> N
         assert told
         assert all("The account may not" in each for each in told)
     assert {
-        row.right.verb for row in driver.rights(needs.every_kind(), [place]) if row.is_allowed
+        row.right.verb for row in driver.rights(needs.every_kind()) if row.is_allowed
     } == {
         "get",
         "list",
@@ -136,7 +136,7 @@ def test_a_viewer_may_look_at_everything_and_change_nothing(cluster, place) -> N
 
 def test_the_table_names_what_needs_each_right(cluster, place) -> None:
     driver = KubernetesDriver(connection(cluster, place))
-    rows = driver.rights([DeletePods.kind, CordonNode.kind], [place])
+    rows = driver.rights([DeletePods.kind, CordonNode.kind])
     assert all(row.is_allowed for row in rows)
     by_right = {str(row.right): row for row in rows}
     assert by_right["delete pods"].faults == (DeletePods.kind,)

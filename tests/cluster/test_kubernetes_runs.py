@@ -119,7 +119,7 @@ def test_a_pod_is_deleted_and_the_run_ends_once_it_is_replaced(
     chosen = {"selector": {"namespace": namespace, "labels": {"app": "web"}}}
     run = until(pump, start("kubernetes.delete_pods", chosen), *ENDED)
     assert (run.status, run.verdict) == ("completed", "held"), story(run)
-    injection = Injection.objects.get()
+    injection: Any = Injection.objects.get()
     assert injection.evidence["delivered_share"] == pytest.approx(1 / 3)
     assert injection.observation["targets"][0]["name"] == f"{namespace}/Deployment/web"
     assert ready(cluster, namespace) == 3

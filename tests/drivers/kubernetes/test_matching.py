@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from drivers.kubernetes.matching import Matching, choose, nothing, owners, targets, warnings
+from drivers.kube.pods import owners
+from drivers.kubernetes.matching import Matching, choose, nothing, targets, warnings
 from drivers.kubernetes.selection import PodSelection
 from tests.drivers.kubernetes.bodies import body, pod
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.kubernetes.scope import SYSTEM, Scope, scope_of
+from drivers.kube.scope import SYSTEM, Scope, scope_of
 from drivers.protocol import ConnectionConfig, DriverError
 
 

@@ -1,4 +1,7 @@
 // Chaos Mesh's own controller for `make test-cluster`: see docs/testing.md.
+//
+// Its repository tags no Go modules: both commits are the newest that Go's index had. The sum of
+// fx-logr is in no checksum database; go.sum has it from Chaos Mesh's own go.sum.
 module chaosweb/tests/tools/chaos-mesh
 
 go 1.26.0

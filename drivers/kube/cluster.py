@@ -10,7 +10,7 @@ from typing import TypeVar
 from drivers.kube import access, pods
 from drivers.kube.api import Api, ForbiddenError, NotFoundError, path
 from drivers.kube.pods import Pod
-from drivers.kubernetes.scope import Scope, scope_of
+from drivers.kube.scope import Scope, scope_of
 from drivers.protocol import ConnectionConfig, DriverError
 
 MAX_PARALLEL = 16
@@ -68,7 +68,7 @@ class Cluster:
         return [each for each in names if self._exists(each, deadline)]
 
     def home(self, deadline: float) -> str:
-        """Return where the sentinels of what lies in no namespace are kept. Raises DriverError."""
+        """Return where what we write about things in no namespace is kept. Raises DriverError."""
         for each in self.scope.names:
             if self._exists(each, deadline):
                 return each
@@ -76,7 +76,7 @@ class Cluster:
         if not found:
             raise DriverError(
                 "The connection allows no namespace that exists.",
-                hint="What was there before is kept in a ConfigMap: name a namespace for it in the "
+                hint="What lies in no namespace is kept track of in one: name one in the "
                 "connection's namespaces.",
             )
         return found[0]

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from drivers.kube.api import ForbiddenError, path
-from drivers.kube.pods import Pod
-from drivers.kubernetes.cluster import Cluster
-from drivers.kubernetes.matching import owners
+from drivers.kube.cluster import Cluster
+from drivers.kube.pods import Pod, owners
 from drivers.protocol import TargetState
 
 _REPLICATED = {
