@@ -100,6 +100,8 @@ class FaultParams(BaseModel):
     undo: ClassVar[Undo] = "restores"
     dead_man_s: ClassVar[float | None] = None
     """Seconds until the backend removes the fault by itself once we are gone; None if never."""
+    dead_man_after_duration: ClassVar[bool] = False
+    """Whether these seconds count from the end of the fault's own duration."""
 
     def sentence(self) -> str:
         """Say in plain words what the fault does: “holds every request to carts back by 90ms”."""

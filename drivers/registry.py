@@ -40,6 +40,12 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
             "drivers.kubernetes.faults:FAULTS",
             "drivers.kubernetes.driver:KubernetesDriver",
         ),
+        "chaosmesh": Backend(
+            "Chaos Mesh",
+            "kubernetes",
+            "drivers.chaosmesh.faults:FAULTS",
+            "drivers.chaosmesh.driver:ChaosMeshDriver",
+        ),
         "fake": Backend("Rehearsal", "fake", "drivers.fake:FAULTS", "drivers.fake:FakeDriver"),
     }
 )

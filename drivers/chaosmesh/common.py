@@ -124,6 +124,7 @@ class ChaosFault(FaultParams):
     constants: ClassVar[Mapping[str, Any]] = {}
     """What every object of this fault says, by the dotted path in its spec."""
     dead_man_s: ClassVar[float | None] = DEAD_MAN_S
+    dead_man_after_duration: ClassVar[bool] = True
     is_one_shot: ClassVar[bool] = False
     """Whether it happens once: Chaos Mesh does not recover it and ignores its duration."""
 

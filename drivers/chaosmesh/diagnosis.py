@@ -90,9 +90,11 @@ def _of(record: Record, vanished: Collection[str]) -> str:
             "it. If the object stays, remove it by force."
         )
     failed = record.failure("Recover") or record.failure("Apply")
+    never = "" if record.was_hit else " It was never in effect there, so nothing would stay."
     if not failed:
-        return f"{record.id} ({record.phase}): not recovered yet."
+        return f"{record.id} ({record.phase}): not recovered yet.{never}"
+    told = f"Chaos Mesh says: {failed.rstrip('.')}.{never}"
     for mark, why, hint in _REASONS:
         if mark in failed.lower():
-            return f"{record.id} ({record.phase}): {why}. {hint} Chaos Mesh says: {failed}"
-    return f"{record.id} ({record.phase}): Chaos Mesh says: {failed}"
+            return f"{record.id} ({record.phase}): {why}. {hint} {told}"
+    return f"{record.id} ({record.phase}): {told}"

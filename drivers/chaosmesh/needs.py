@@ -77,10 +77,8 @@ def lacking(cluster: Cluster, params: ChaosFault, home: str, deadline: float) ->
             raise answer
         if not answer:
             where = f" in {place}" if place else ""
-            hint = (
-                f"Grant it: kubectl create role … --verb={right.verb} --resource={right.resource}"
-            )
-            hint += f".{right.group}" if right.group else ""
+            what = f"{right.resource}.{right.group}" if right.group else right.resource
+            hint = f"Grant it: kubectl create role … --verb={right.verb} --resource={what}"
             found.append(
                 Problem(message=f"The account may not {right}{where}.", hint=hint, where=place)
             )
@@ -106,7 +104,7 @@ def absent_controller(cluster: Cluster, deadline: float) -> Problem | None:
             continue
         if body is not None and not (body.get("status") or {}).get("readyReplicas"):
             return Problem(
-                message=f"Chaos Mesh's controller has no ready pod (deployment {home}/{CONTROLLER}).",
+                message=f"Chaos Mesh's controller, {home}/{CONTROLLER}, has no ready pod.",
                 hint="Nothing would be injected, and nothing recovered, until it runs.",
                 where=cluster.name,
             )

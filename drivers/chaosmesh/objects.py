@@ -17,8 +17,6 @@ from drivers.protocol import DriverError, FaultRequest, Plan, Target
 
 PLAN = "chaosweb/plan"
 """The annotation that holds what a plan cannot be rebuilt without."""
-FORCE = "chaos-mesh.chaos-mesh.org/cleanFinalizer"
-"""The annotation by which Chaos Mesh lets an object go whose fault it could not remove."""
 MOST_KEPT_BYTES = 200_000
 """Annotations of one object take 256 KiB in all."""
 _RUN = re.compile(r"-(\d+)-\d+-[0-9a-f]{12}$")
@@ -173,9 +171,14 @@ def by_hand(resource: str, namespace: str, name: str) -> tuple[str, ...]:
 
 
 def forced(resource: str, namespace: str, name: str) -> str:
-    """Return the command that lets an object go whose fault could not be removed."""
+    """Return the command that lets an object go whose fault could not be removed.
+
+    Chaos Mesh's own way is the annotation ``chaos-mesh.chaos-mesh.org/cleanFinalizer: forced``. Its
+    2.8 never gets to read it while a record still fails, which is when it is needed.
+    """
     return (
-        f"kubectl annotate --overwrite {resource.lower()} {name} -n {namespace} {FORCE}=forced"
+        f"kubectl patch {resource.lower()} {name} -n {namespace} --type=merge "
+        """-p '{"metadata":{"finalizers":[]}}'"""
         "  # only if the deletion hangs: the object goes, what it did to its targets may stay"
     )
 

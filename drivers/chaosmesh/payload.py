@@ -18,6 +18,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from drivers.chaosmesh.common import API_VERSION, ChaosFault
 from drivers.chaosmesh.jvm import JvmFault
 from drivers.chaosmesh.machine import MachineFault
+from drivers.chaosmesh.machine_stores import RedisCacheLimit
 from drivers.chaosmesh.values import is_dns_label, is_dns_name, is_label_key, is_label_value
 from drivers.chaosmesh.wire import put, simple_duration, written
 from drivers.protocol import Document
@@ -104,6 +105,9 @@ def spec(params: ChaosFault, *, name: str, duration_s: float | None) -> dict[str
     if isinstance(params, MachineFault):
         made.setdefault(params.action, {})
         made["uid"] = str(uuid.uuid5(_UIDS, name))
+        if isinstance(params, RedisCacheLimit) and params.size is None:
+            # The webhook takes a share only beside a size of “0”, which means none.
+            put(made, (params.action, "cacheSize"), "0")
         if params.inner_duration and duration_s is not None:
             inner = str(math.ceil(duration_s)) if params.is_inner_in_seconds else made["duration"]
             put(made, tuple(params.inner_duration.split(".")), inner)

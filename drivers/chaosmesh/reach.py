@@ -17,7 +17,7 @@ from drivers.chaosmesh.selector import Selector, joined
 from drivers.kube import health, pods
 from drivers.kube.api import path
 from drivers.kube.cluster import Cluster
-from drivers.kube.pods import FINISHED, Pod, owners, shares
+from drivers.kube.pods import FINISHED, Pod, Share, owners, shares
 from drivers.protocol import DriverError, Problem, Target, Targets
 
 MOST_SHOWN = 1000
@@ -96,7 +96,7 @@ class Reach:
             sentence += f" The first {MOST_SHOWN:,} are listed."
         return Targets(targets=listed, sentence=sentence)
 
-    def shares(self) -> list[pods.Share]:
+    def shares(self) -> list[Share]:
         """Return how many of each workload's pods match."""
         return shares(self.pods, [pod for pod in self.there if not pod.is_going])
 

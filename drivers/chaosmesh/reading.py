@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from drivers.chaosmesh import http, machine, network, stress
 from drivers.chaosmesh.common import API_VERSION, ChaosFault
 from drivers.chaosmesh.faults import FAULTS, RESOURCES
+from drivers.chaosmesh.machine_stores import RedisCacheLimit
 from drivers.chaosmesh.payload import object_name, spec
 from drivers.chaosmesh.wire import get, go_nanoseconds, taken
 
@@ -229,6 +230,8 @@ def _tidied(
             chosen["namespaces"] = [namespace]
             told = f"selector without namespaces: means its own namespace, {namespace}"
             notes.changed.append(Remark((*path, "selector"), told))
+    if model is RedisCacheLimit and get(tidy, (model.action, "cacheSize")) == "0":
+        del tidy[model.action]["cacheSize"]  # means none
     if issubclass(model, machine.MachineFault) and tidy.pop("uid", None):
         told = "uid: every injection has one of its own"
         notes.lost.append(Remark(("uid",), told))

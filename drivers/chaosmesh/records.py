@@ -150,15 +150,18 @@ def _state(
 
 
 def _phase(record: Record, status: Status, is_one_shot: bool) -> tuple[TargetPhase, str]:
-    failed = record.failure("Recover" if status.desired == "Stop" else "Apply")
+    is_ending = status.desired == "Stop"
+    failed = (record.failure("Recover") if is_ending else "") or record.failure("Apply")
     if record.phase == "Injected/Wait":
         return "active", failed or "Chaos Mesh is removing it."
     if record.phase == "Injected" or (is_one_shot and record.was_hit):
         return "active", failed
-    if status.desired == "Stop" and record.phase == "Not Injected":
+    if is_ending and record.phase == "Not Injected":
         if status.is_paused:
             return "gone", "Somebody paused it."
         return "gone", "Chaos Mesh has ended it." if record.was_hit else "It was never in effect."
+    if is_ending:
+        return "pending", failed or "Chaos Mesh waits to remove what it never applied."
     if failed and record.failing_s() >= FAILING_S:
         return "failed", failed
     return "pending", failed or "Chaos Mesh has not applied it yet."

@@ -7,7 +7,7 @@ same rules that a verdict is reached by.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from drivers.protocol import Problem
 from drivers.units import Duration
 from experiments.analysis import gate
 from experiments.analysis.bins import QuantileOfSums, columns, measure_of
-from experiments.analysis.evidence import SliEvidence
+from experiments.analysis.evidence import PhaseName, SliEvidence
 from experiments.analysis.series import Floats, Series
 from experiments.analysis.sli import coarse_bucket, margin_at
 from experiments.analysis.wording import amount, counted, margin, number
@@ -75,10 +75,16 @@ def sentence(sli: SliEvidence, label: str, value: float, over: str, terms: Terms
     return f"{'; '.join(parts)}."
 
 
-def problems(sli: SliEvidence, bin_s: float, terms: Terms = SLI) -> list[Problem]:
+def problems(
+    sli: SliEvidence,
+    bin_s: float,
+    terms: Terms = SLI,
+    planned: Mapping[PhaseName, float] | None = None,
+) -> list[Problem]:
     """Return what would keep a run on data like these from starting, or from a verdict.
 
     ``bin_s`` is how long a bin of the run would be; what was read may be in longer ones.
+    ``planned`` is how many seconds of each phase the run would have, where that is known.
     """
     rows = _present(sli.series)
     if sli.series is None or not len(rows):
@@ -106,7 +112,7 @@ def problems(sli: SliEvidence, bin_s: float, terms: Terms = SLI) -> list[Problem
     found += _no_margin(sli, value)
     measure = measure_of(sli)
     if isinstance(measure, QuantileOfSums):
-        found += _few(sli.series, rows, bin_s)
+        found += _few(sli.series, rows, bin_s, planned or {})
         found += _coarse(sli, measure, sums, value)
     return found
 
@@ -164,17 +170,21 @@ def _no_margin(sli: SliEvidence, value: float) -> Iterator[Problem]:
         )
 
 
-def _few(series: Series, rows: Floats, bin_s: float) -> Iterator[Problem]:
+def _few(
+    series: Series, rows: Floats, bin_s: float, planned: Mapping[PhaseName, float]
+) -> Iterator[Problem]:
     """Yield how much longer the phases must be where neighbouring bins are merged."""
     requests = float(rows[:, -1].mean()) * bin_s / series.window_s
     merged = gate.neighbours_for(requests)
     if merged == 1:
         return
     least = {phase: Duration(bins * merged * bin_s) for phase, bins in gate.LEAST_BINS.items()}
+    if all(planned.get(phase, 0.0) >= float(seconds) for phase, seconds in least.items()):
+        return
     yield Problem(
-        message=f"There are about {number(requests)} requests per bin of"
-        f" {Duration(bin_s)}, and {gate.LEAST_REQUESTS_PER_BIN} are needed:"
-        f" {merged} neighbouring bins would be merged into one.",
+        message=f"A run's bins are {Duration(bin_s)} long: about {number(requests)} requests fall"
+        f" into each, and {gate.LEAST_REQUESTS_PER_BIN} are needed, so that {merged} neighbouring"
+        " bins would be merged into one.",
         hint=f"Watch at least {least['baseline']} of baseline and {least['fault']} of fault, or"
         " send more requests.",
         severity="warning",

@@ -2,13 +2,14 @@
 
 Lines that only one side changed are that side's. Where both changed the same lines, theirs stand
 and what the merged document says is patched into them; comments of mine that found no place are
-told.
+told. Texts whose lines would take too long to compare are not merged line by line: theirs stands.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from experiments.domain.merging import Conflict, Side, merge
 
 _COMMENT = re.compile(r"(?:^|\s)(#.*)$")
 _SPACE = re.compile(r"\s+")
+_MOST_STEPS = 6_000_000
+"""Steps of comparing two texts line by line, at worst: about half a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,16 @@ def merge_texts(
     Raises InvalidDocumentError where one of the three cannot be read as a document.
     """
     found = merge(_read(base), _read(theirs), _read(mine), choices, otherwise=otherwise)
-    made = _patched(woven(base, theirs, mine), found.document)
+    both = woven(base, theirs, mine)
+    made = _patched(both, found.document) if both is not None else None
     if made is None:
         made = patching.patch(theirs, found.document).text
+    held = _SPACE.sub(" ", made)
     lost = [
         comment
         for side in (theirs, mine)
         for comment in _new_comments(base, side)
-        if comment not in _SPACE.sub(" ", made)
+        if comment not in held
     ]
     return MergedText(made, found.conflicts, found.notes, tuple(dict.fromkeys(lost)))
 
@@ -73,11 +78,16 @@ def _patched(text: str, document: dict[str, object]) -> str | None:
     return made.text if made.kept else None
 
 
-def woven(base: str, theirs: str, mine: str) -> str:
-    """Merge line by line; where both changed the same lines, theirs stand."""
-    old = base.splitlines(keepends=True)
-    left = list(_changes(old, theirs.splitlines(keepends=True)))
-    right = list(_changes(old, mine.splitlines(keepends=True)))
+def woven(base: str, theirs: str, mine: str) -> str | None:
+    """Merge line by line; where both changed the same lines, theirs stand.
+
+    None where that would take too long: where hundreds of changed lines are all alike.
+    """
+    old, *new = (each.splitlines(keepends=True) for each in (base, theirs, mine))
+    differing = [_Differing.of(old, each) for each in new]
+    if any(each.steps > _MOST_STEPS for each in differing):
+        return None
+    left, right = (list(_changes(each)) for each in differing)
     taken = left + [change for change in right if not any(_touch(change, each) for each in left)]
     made: list[str] = []
     at = 0
@@ -91,9 +101,41 @@ _Change = tuple[int, int, list[str]]
 """The lines of the base from and up to which others stand, and these."""
 
 
-def _changes(old: list[str], new: list[str]) -> Iterator[_Change]:
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for kind, start, stop, first, last in matcher.get_opcodes():
+@dataclass(frozen=True, slots=True)
+class _Differing:
+    """The lines of two texts without those that both begin and end with; ``start`` is how many."""
+
+    start: int
+    old: list[str]
+    new: list[str]
+
+    @classmethod
+    def of(cls, old: list[str], new: list[str]) -> _Differing:
+        """Take away what the texts begin and end with alike."""
+        most, start, end = min(len(old), len(new)), 0, 0
+        while start < most and old[start] == new[start]:
+            start += 1
+        while end < most - start and old[-1 - end] == new[-1 - end]:
+            end += 1
+        return cls(start, old[start : len(old) - end], new[start : len(new) - end])
+
+    @property
+    def steps(self) -> int:
+        """Return how many steps ``SequenceMatcher`` takes at worst.
+
+        For each match that it finds it looks at all lines again, and at each place of the other
+        text that has the same line.
+        """
+        counts = Counter(self.new)
+        pairs = sum(1 + counts[line] for line in self.old)
+        return pairs * min(len(self.old), len(self.new))
+
+
+def _changes(of: _Differing) -> Iterator[_Change]:
+    new = of.new
+    matcher = difflib.SequenceMatcher(None, of.old, new, autojunk=False)
+    for kind, begin, end, first, last in matcher.get_opcodes():
+        start, stop = of.start + begin, of.start + end
         if kind == "replace" and stop - start == last - first:
             # Neighbouring lines that were changed one by one are changes of their own.
             for place in range(stop - start):

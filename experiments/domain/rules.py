@@ -170,7 +170,7 @@ def _expectations(raw: Raw) -> Iterator[SpecError]:
         expect = sli.get("expect", "holds")
         if expect == "holds" and not limit and not margin:
             yield SpecError(
-                ("slis", index),
+                ("slis", index, "margin"),
                 "is expected to hold, so it needs a margin, a limit or both: what counts as worse?",
             )
         if expect == "may_degrade" and not limit:

@@ -30,7 +30,18 @@ _MOST_REMEMBERED = 40_000
 """Characters: the events of a longer text take too much memory to be kept."""
 _MAX_MERGED = 10_000
 """Fields that ``<<`` may bring in, in all: a few lines of merges of merges make millions."""
+_NO_COLON = "could not find expected ':'"
 _TAB = "found character '\\t' that cannot start any token"
+
+CONVERSION_ERRORS = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+)
+"""What ruamel's own conversions raise where a tag does not fit its value (``!!int ""``)."""
 
 _CORE = ("null", "bool", "int", "float", "str", "seq", "map")
 
@@ -54,8 +65,7 @@ class _CoreConstructor(SafeConstructor):
         """Build one value. Raises ConstructorError where its tag does not fit (``!!int x``)."""
         try:
             return super().construct_object(node, deep=deep)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            # What ruamel's own conversions raise.
+        except CONVERSION_ERRORS as error:
             told = f"cannot be read as !!{str(node.tag).rpartition(':')[2]}"
             raise ConstructorError(None, None, told, node.start_mark) from error
 
@@ -190,6 +200,8 @@ def _marked(error: MarkedYAMLError) -> SpecError:
     told = str(error.problem or error)
     if told == _TAB:
         told = "found a tab, which YAML does not take here: indent with spaces"
+    elif told == _NO_COLON:
+        told = "a key needs a colon, as in “probes:”"
     mark = error.problem_mark
     if mark is None:
         return SpecError((), told)

@@ -104,12 +104,12 @@ def start() -> Compound:
     )
     names = Leaf(
         ("start", "names"),
-        "Others",
+        "Which actions",
         help="Names of actions, separated by commas.",
         placeholder="slow-carts",
         answers_for=("start-after", "start-with"),
     )
-    delay = Leaf(("start", "delay"), "Delay", "duration", placeholder="0s")
+    delay = Leaf(("start", "delay"), "Wait before it starts", "duration", placeholder="0s")
 
     def shows(value: Any) -> dict[str, list[str]]:
         shown = {mode.key: [""], names.key: [""], delay.key: [""]}

@@ -128,19 +128,22 @@ class ConnectionForm(_ModelForm, kubernetes.KubernetesFields):
     def filled(self) -> Connection:
         """Return the connection with the form's values, not stored."""
         connection: Connection = self.save(commit=False)
-        options = dict(connection.options or {})
-        for name in _OPTIONS:
-            if name in self.fields:
-                value = self.cleaned_data.get(name)
-                if value in (None, "", []):
-                    options.pop(name, None)
-                else:
-                    options[name] = value
-        connection.options = options
+        options: dict[str, Any] = connection.options or {}
+        kept = {
+            name: value
+            for name, value in options.items()
+            if name not in _OPTIONS or name not in self.fields
+        }
+        connection.options = kept | self.options()
         stored = connection.secrets if isinstance(connection.secrets, dict) else {}
-        kept = {**stored, **self.secrets()}
-        connection.secrets = {name: value for name, value in kept.items() if value}
+        secrets = {**stored, **self.secrets()}
+        connection.secrets = {name: value for name, value in secrets.items() if value}
         return connection
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that are filled in and right."""
+        filled = {name: self.cleaned_data.get(name) for name in _OPTIONS if name in self.fields}
+        return {name: value for name, value in filled.items() if value not in (None, "", [])}
 
     def units(self) -> dict[str, str]:
         """Return the unit behind each field that has one."""

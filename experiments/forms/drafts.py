@@ -55,8 +55,13 @@ def _sli(kind: str) -> dict[str, Any]:
         "value": {"value": ""},
         "use": {"use": ""},
     }
-    amount = "0.5%" if kind in ("preset", "ratio") else ""
-    margin = {"margin": {"absolute": amount}} if amount else {}
+    margins: dict[str, Any] = {
+        "preset": {"absolute": "0.5%"},
+        "ratio": {"absolute": "0.5%"},
+        "quantile": {"relative": "20%"},
+        "value": {"relative": "20%"},
+    }
+    margin = {"margin": margins[kind]} if kind in margins else {}
     return {"name": "", **measures.get(kind, {}), "expect": "holds", **margin}
 
 

@@ -19,6 +19,7 @@ from experiments.forms import mapping
 from experiments.forms.kinds import LISTS, SECTIONS, Catalogue, Kinds, Shape
 from experiments.forms.leaves import Leaf
 from experiments.forms.mapping import Fields
+from experiments.forms.widgets import Area, Choice, Text
 
 _UNITS = {"duration": Duration, "percentage": Percentage, "rate": Rate, "size": Size}
 TITLES = {"hypothesis": "Hypothesis", "timing": "Timing"} | {
@@ -375,10 +376,10 @@ def _widget(leaf: Leaf, given: list[str]) -> forms.Widget:
         choices = list(leaf.choices)
         if text not in {value for value, _ in choices}:
             choices.insert(0, (text, text or "choose…"))
-        return forms.Select(attrs={"data-redraws": "yes"} if leaf.redraws else {}, choices=choices)
+        return Choice(choices, {"data-redraws": "yes"} if leaf.redraws else {})
     if leaf.reads in ("long", "lines", "pairs", "yaml") or "\n" in text:
-        return forms.Textarea(attrs={**attrs, "rows": "2"})
-    return forms.TextInput(attrs=attrs)
+        return Area(attrs={**attrs, "rows": "2"})
+    return Text(attrs=attrs)
 
 
 def empty_fields() -> Fields:

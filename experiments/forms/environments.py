@@ -182,10 +182,13 @@ def alias_rows(
     environment: Environment | None = None,
     proposed: Iterable[tuple[str, Connection]] = (),
 ) -> AliasRows:
-    """Return the rows of an environment's aliases, or proposed ones, and two empty ones."""
+    """Return the rows of an environment's aliases with two empty ones, or proposed ones with one."""
+    proposed = list(proposed)
     initial = [
         {"name": alias.name, "connection": alias.connection_id}
         for alias in (environment.aliases.all() if environment else ())
     ] or [{"name": name, "connection": connection.pk} for name, connection in proposed]
     made: AliasRows = AliasFormSet(data, initial=initial, prefix="aliases")  # type: ignore[assignment]
+    if proposed:
+        made.extra = 1
     return made

@@ -15,6 +15,7 @@ from experiments.models import Connection, Environment
 _NAMES = {"prometheus": "metrics", "fake": "rehearsal-targets"}
 _SPARED = ("timeout_s", "scrape_interval_s", "flush_interval_s", "state")
 _SIGN_IN = ("username", "password", "forget_password", "bearer", "forget_bearer")
+_INTERVALS = ("scrape_interval_s", "flush_interval_s")
 _PRODUCTION = re.compile(r"(^|[^a-z])(prod|production|prd|live)($|[^a-z])", re.IGNORECASE)
 
 
@@ -27,7 +28,7 @@ class FirstConnectionForm(ConnectionForm):
             name = _NAMES.get(kwargs.get("kind", ""), kwargs.get("kind", ""))
             kwargs["initial"] = {"name": _unused(name), **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
-        for name in ("scrape_interval_s", "flush_interval_s"):
+        for name in _INTERVALS:
             if name in self.fields:
                 self.fields[name].required = False
                 if is_new:
@@ -48,7 +49,7 @@ class FirstConnectionForm(ConnectionForm):
         """Return the connection; intervals that are left empty are the model's defaults."""
         made = super().filled()
         usual = Connection()
-        for name in ("scrape_interval_s", "flush_interval_s"):
+        for name in _INTERVALS:
             if getattr(made, name) is None:
                 setattr(made, name, getattr(usual, name))
         return made
@@ -56,6 +57,10 @@ class FirstConnectionForm(ConnectionForm):
     def is_left(self, name: str) -> bool:
         """Return whether an interval was left to be found out."""
         return name in self.fields and self.cleaned_data.get(name) is None
+
+    def left_open(self) -> dict[str, None]:
+        """Return the intervals that were left to be found out: a next try finds them empty too."""
+        return {name: None for name in _INTERVALS if self.is_left(name)}
 
     @property
     def main(self) -> list[tuple[forms.BoundField, str]]:

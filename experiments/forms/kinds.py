@@ -46,6 +46,8 @@ class Kinds:
     """Fields that leave the document when the row becomes one of this kind."""
     partners: tuple[str, ...] = ()
     """Fields that leave the document when the row becomes one of another kind."""
+    shorter: Mapping[str, str] = field(default_factory=dict)
+    """What the buttons that add a row call a kind, where its own name says too little."""
     is_added_once: bool = False
     """One button adds a row; its kind is chosen there."""
 
@@ -54,7 +56,7 @@ class Kinds:
         """Return the kind and the words of each button that adds a row."""
         if self.is_added_once or not self.choices:
             return (("", self.noun),)
-        return tuple((kind, kind) for kind, _ in self.choices)
+        return tuple((kind, self.shorter.get(kind, kind)) for kind, _ in self.choices)
 
     def detail_of(self, kind: str) -> str:
         """Return the field whose value decides which fields a row of this kind has, if any."""
@@ -84,6 +86,13 @@ SLIS = Kinds(
     "preset",
     redrawn=frozenset({"use"}),
     lacks={"use": ("unit", "direction")},
+    shorter={
+        "preset": "ready-made",
+        "use": "from a service",
+        "ratio": "error ratio",
+        "quantile": "latency quantile",
+        "value": "PromQL",
+    },
 )
 METHOD = Kinds(
     "method",

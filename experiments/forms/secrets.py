@@ -12,6 +12,7 @@ from experiments.services import secrets
 
 NEW_ROWS = 2
 _NAME = f"^{references.NAME}$"
+_NAME_RULE = "Small letters, digits, - and _; at most 63, a letter first."
 
 
 class SecretsForm(forms.Form):
@@ -31,9 +32,8 @@ class SecretsForm(forms.Form):
                 _NAME,
                 label="Name",
                 required=False,
-                error_messages={
-                    "invalid": "Small letters, digits, - and _; at most 63, a letter first."
-                },
+                help_text=_NAME_RULE,
+                error_messages={"invalid": _NAME_RULE},
                 widget=forms.TextInput(
                     attrs={"autocomplete": "off", "spellcheck": "false", "placeholder": "api-token"}
                 ),

@@ -88,6 +88,10 @@ def _unfit(raw: Any, text: str | None) -> str:
     """Return why a value cannot even be tried as a document."""
     if not isinstance(raw, Mapping):
         return "is no document: a document is a mapping of fields"
+    version, kind = raw.get("apiVersion"), raw.get("kind")
+    is_named = isinstance(version, str) and isinstance(kind, str)
+    if is_named and kind != "Experiment" and not version.startswith("chaosweb/"):
+        return f"This is a {version[:60]} {kind[:60]}, not a ChaosWeb experiment."
     if text is None and len(json.dumps(raw, ensure_ascii=False).encode()) > yaml.MAX_BYTES:
         return f"is larger than {yaml.MAX_BYTES} bytes"
     return ""

@@ -13,7 +13,7 @@ from drivers.protocol import FaultParams
 from experiments.domain import spec, uses
 from experiments.domain.slis import Quantity, ServiceSli, Sli
 from experiments.domain.spec import Checkpoint, FaultAction
-from experiments.models import Environment, Experiment, ExperimentVersion, Run
+from experiments.models import Connection, Environment, Experiment, ExperimentVersion, Run
 from experiments.selectors import named_slis
 
 PER_PAGE = 30
@@ -155,6 +155,11 @@ def last_runs(experiment: Experiment) -> list[Run]:
 def environments() -> list[Environment]:
     """Return every environment with its aliases."""
     return list(Environment.objects.prefetch_related("aliases__connection"))
+
+
+def bound(environment: Environment) -> dict[str, Connection]:
+    """Return the connections by alias, of one of ``environments``; asks no database."""
+    return {alias.name: alias.connection for alias in environment.aliases.all()}
 
 
 def aliases() -> list[str]:

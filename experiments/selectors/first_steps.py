@@ -12,6 +12,7 @@ from experiments.models import Connection, Environment, Experiment, Run, Service
 
 State = Literal["done", "next", "later", "optional"]
 _NAMED = 5
+_CONNECTIONS = ("source", "backend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,22 @@ class Step:
     needs: str = ""
     """The permission that it takes; empty: any signed-in person may."""
 
+    is_saved_only: bool = False
+    """Whether what is there counts as done once it is saved: nobody asks it now."""
+    is_failing: bool = False
+    """Whether what is there has just been asked, and cannot be used."""
+
     @property
     def is_done(self) -> bool:
         """Tell whether there is nothing left to do here."""
-        return self.state == "done"
+        return self.state == "done" and not self.is_failing
+
+    @property
+    def says(self) -> str:
+        """Return how far it is, in a word."""
+        if self.is_failing:
+            return "saved, not answering"
+        return "saved" if self.is_saved_only else "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +59,11 @@ class _Draft:
     is_optional: bool = False
 
 
-def steps(backend_kinds: Sequence[str]) -> list[Step]:
+def steps(backend_kinds: Sequence[str], *, failing: str = "") -> list[Step]:
     """Return the steps in the order of doing them; the first that is needed and open is next.
 
-    ``backend_kinds`` are the kinds of connection that can inject.
+    ``backend_kinds`` are the kinds of connection that can inject; ``failing`` names the step whose
+    connection has just been asked in vain.
     """
     drafts = _drafts(backend_kinds)
     found: list[Step] = []
@@ -72,6 +86,8 @@ def steps(backend_kinds: Sequence[str]) -> list[Step]:
                 state,
                 draft.found,
                 draft.needs,
+                is_saved_only=draft.name in _CONNECTIONS,
+                is_failing=draft.name == failing and state == "done",
             )
         )
     return found

@@ -71,7 +71,10 @@ def dead_man_of(fault: str, catalogue: Catalogue) -> str:
     model = catalogue.get(fault)
     if model is None or model.dead_man_s is None:
         return ""
-    return f"Its backend removes it {words.length(model.dead_man_s)} after ChaosWeb is gone."
+    length = words.length(model.dead_man_s)
+    if model.dead_man_after_duration:
+        return f"Its backend removes it {length} after it should have ended, without ChaosWeb too."
+    return f"Its backend removes it {length} after ChaosWeb is gone."
 
 
 def targets_of(injection: Injection) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,9 @@ from experiments.selectors import words
 
 _WIDTH = 1000.0
 _LEAST_WIDTH = 4.0
+_STEPS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+_MOST_TICKS = 5
+_LAST_TICK = 0.92
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class Schedule:
     """A planned run. Checkpoints are drawn as long as they may wait."""
 
     bars: tuple[Bar, ...]
-    ticks: tuple[str, ...]
+    ticks: tuple[tuple[str, str], ...]
+    """Round times: each with its share of the whole."""
     total_s: float
     baseline_s: float
     watched_s: float
@@ -117,7 +122,7 @@ def plan(raw: Mapping[str, Any]) -> Schedule | None:
         bars.append(_bar(settling, baseline, total, ("timing", "settle")))
     return Schedule(
         tuple(bars),
-        tuple(words.clock(total * share / 4) for share in range(5)),
+        tuple(_ticks(total)),
         total,
         baseline,
         watched,
@@ -135,6 +140,15 @@ def marked(planned: Schedule, warnings: Iterable[tuple[Path, str]]) -> Schedule:
         for bar in planned.bars
     )
     return replace(planned, bars=bars)
+
+
+def _ticks(total: float) -> Iterator[tuple[str, str]]:
+    """Yield at most six round times from the start on; the last leaves room for its words."""
+    step = next((each for each in _STEPS if total <= each * _MOST_TICKS), math.ceil(total / 5))
+    for number in range(_MOST_TICKS + 1):
+        at = number * step
+        if at <= total * _LAST_TICK:
+            yield words.clock(at), _share(at * _WIDTH / total if total else 0.0)
 
 
 def _bar(action: Planned, offset: float, total: float, path: Path) -> Bar:

@@ -11,8 +11,11 @@ from django.db import transaction
 from drivers.protocol import DriverError, Member, Problem
 from experiments import backends
 from experiments.models import Alias, Connection, Environment, User
-from experiments.services import people
+from experiments.services import abreast, people
 
+PATIENCE_S = 3.0
+"""So long a page waits for what is connected; who answers later is left out."""
+_SURVEYED_AT_ONCE = 8
 _FIELDS = [
     field.name
     for field in Environment._meta.concrete_fields
@@ -135,13 +138,30 @@ def survey(connection: Connection) -> Surveyed:
     return Surveyed(Reached((), ""), tuple(members))
 
 
+def targets(environment: Environment) -> list[str]:
+    """Return what a fault may name there, as what is connected says within PATIENCE_S."""
+    injecting = [kind for kind, _ in kinds() if kind != "fake"]
+    found = Connection.objects.filter(aliases__environment=environment, kind__in=injecting)
+    surveyed = abreast.for_each(
+        list(found.distinct()), survey, threads=_SURVEYED_AT_ONCE, within_s=PATIENCE_S
+    )
+    return sorted({target for each in surveyed for target in each.targets})
+
+
 def same_place(connection: Connection) -> Connection | None:
     """Return the stored connection of that name, if it is of that kind and points there too.
 
     Who sends a form a second time, after the browser's Back, means that one.
     """
     known = Connection.objects.filter(name=connection.name, kind=connection.kind).first()
-    return known if known is not None and summary(known) == summary(connection) else None
+    return known if known is not None and _place(known) == _place(connection) else None
+
+
+def _place(connection: Connection) -> object:
+    """Return what makes two connections of a kind reach the same; its address, where it has one."""
+    if connection.kind in ("prometheus", "envoy"):
+        return summary(connection)
+    return connection.options or {}
 
 
 def set_interval(connection: Connection, name: str, seconds: float) -> None:

@@ -24,7 +24,8 @@ from experiments.services import authoring, exporting, people
 MAX_BYTES = reading.MAX_BYTES
 """Of all files of one import together."""
 MAX_FILES = 100
-MAX_ERRORS = 200
+MAX_ERRORS = spec.MOST_ERRORS + 1
+"""All that one document is told, with its line of how many more there are."""
 """So many errors of a file are told, and how many more there were."""
 _TITLES = {each.name: each.title for each in importers.FORMATS}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -11,20 +12,28 @@ from experiments import backends, queue
 from experiments.domain import mandatory, spec
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.domain.states import EndedBy, Status
-from experiments.models import Environment, ExperimentVersion, Run, User
+from experiments.models import Connection, Environment, ExperimentVersion, Run, User
 from experiments.selectors import halting
 from experiments.services import clock, conducting, people, secrets, snapshots, transitions
 
 
-def fits(document: spec.Experiment, environment: Environment) -> list[SpecError]:
+def bound_in(environment: Environment) -> dict[str, Connection]:
+    """Return the environment's connections by alias; one query."""
+    rows = environment.aliases.select_related("connection")
+    return {alias.name: alias.connection for alias in rows}
+
+
+def fits(
+    document: spec.Experiment,
+    environment: Environment,
+    bound: Mapping[str, Connection] | None = None,
+) -> list[SpecError]:
     """Return what the environment lacks for the document and for its own guardrails.
 
     That is aliases, and what they are bound to; secrets; and time for a fault that lasts longer
-    than the environment allows.
+    than the environment allows. ``bound`` is what ``bound_in`` says, if the caller knows it.
     """
-    bound = {
-        alias.name: alias.connection for alias in environment.aliases.select_related("connection")
-    }
+    bound = bound_in(environment) if bound is None else bound
     found: list[SpecError] = []
 
     def need(alias: str, kind: str, path: tuple[str | int, ...]) -> None:

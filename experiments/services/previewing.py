@@ -202,13 +202,21 @@ def _actions(
         elif connection.kind != backends.connection_kind(kind):
             found = replace(found, note=f"“{via}” is a {connection.kind} connection.")
         else:
-            request = FaultRequest(params, _TOKEN)
+            request = FaultRequest(params, _TOKEN, _lasts_s(times.get(index), action))
             found = _sent(found, request, connection)
             if reach:
                 found = _asked(found, request, connection)
         targets = found.targets if found.was_asked else None
         blast = radius.of_action(found.sentence, times.get(index), found.documents, targets)
         yield replace(found, blast=blast)
+
+
+def _lasts_s(planned: schedule.Planned | None, action: Mapping[str, Any]) -> float | None:
+    """Return how long the action is to last; None where nobody has said it rightly yet."""
+    try:
+        return float(Duration(action.get("duration", "")))
+    except UnitError:
+        return planned.stop_s - planned.start_s if planned else None
 
 
 def _sent(found: ActionPreview, request: FaultRequest, connection: Connection) -> ActionPreview:
@@ -269,7 +277,10 @@ def dead_man(model: type[FaultParams]) -> str:
         return "None is needed: it ends without ChaosWeb as well."
     if model.dead_man_s is None:
         return "None: without ChaosWeb it stays until somebody removes it."
-    return f"The backend removes it by itself after {words.length(model.dead_man_s)}."
+    length = words.length(model.dead_man_s)
+    if model.dead_man_after_duration:
+        return f"The backend removes it by itself {length} after it should have ended."
+    return f"The backend removes it by itself after {length}."
 
 
 def _guardrails(

@@ -58,7 +58,8 @@ def _http(asked: Probe, environment: Environment) -> Probed:
         return Probed(asked.name, False if error.retryable else None, sent.masked(str(error)))
     # An answer that echoes a secret is masked before anything looks at it: whether a regex matches
     # would tell the secret, one letter after the other.
-    answer = replace(answer, text=sent.masked(answer.text))
+    text = sent.masked(answer.text, is_cut=answer.is_truncated)
+    answer = replace(answer, text=text)
     missed = sent.masked(_missed_of(asked.tolerance, answer))
     took = f"{answer.status} in {answer.elapsed_s * 1000:.0f} ms"
     return Probed(asked.name, not missed, f"{took}{': ' if missed else ''}{missed}")

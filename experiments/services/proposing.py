@@ -12,7 +12,15 @@ from drivers.units import Duration
 from experiments.analysis.gate import LEAST_BINS
 from experiments.models import Alias, Connection, Environment
 from experiments.selectors import schedule
-from experiments.services import discovering, drafts, judging, launching, library, snapshots
+from experiments.services import (
+    connecting,
+    discovering,
+    drafts,
+    judging,
+    launching,
+    library,
+    snapshots,
+)
 from experiments.services.discovering import Ready
 from experiments.services.library import Starter
 
@@ -66,6 +74,16 @@ def unused() -> list[Connection]:
     return [each for each in everything if each.pk not in named] or everything
 
 
+def answering(connections: Iterable[Connection]) -> list[Connection]:
+    """Return the connections that can be used now: a source that is silent says nothing of times.
+
+    Each Prometheus is asked; the others are taken as they are.
+    """
+    return [
+        each for each in connections if each.kind != "prometheus" or connecting.check(each).is_ok
+    ]
+
+
 def times(connections: Iterable[Connection]) -> dict[str, str]:
     """Return how long the starters' phases must be here for a verdict, by their parameters.
 
@@ -108,8 +126,9 @@ def starters(environment: Environment) -> tuple[list[Fitting], int]:
 
     What breaks something real goes before rehearsals, first steps before the rest.
     """
+    bound = launching.bound_in(environment)
     fitting = [
-        each for each in library.starters() if not launching.fits(each.document, environment)
+        each for each in library.starters() if not launching.fits(each.document, environment, bound)
     ]
     reals = any(not each.is_rehearsal for each in fitting)
     order = list(library.LEVELS)

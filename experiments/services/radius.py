@@ -12,6 +12,7 @@ from experiments.models import Environment
 from experiments.selectors import schedule, words
 
 _MOST_NAMED = 3
+_NOTHING = "; nothing matches now"
 
 
 def of_action(
@@ -24,7 +25,7 @@ def of_action(
     lasts = f"For {words.length(planned.stop_s - planned.start_s)} at most, it " if planned else ""
     where = ""
     if targets is not None:
-        where = f" on {_named([each.name for each in targets])}" if targets else " on nothing now"
+        where = f" on {_named([each.name for each in targets])}" if targets else _NOTHING
     elif documents:
         where = f" through {_named(list(dict.fromkeys(each.target for each in documents)))}"
     said = f"{lasts}{sentence}{where}."

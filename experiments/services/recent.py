@@ -18,12 +18,13 @@ from pydantic import ValidationError
 from drivers.protocol import DriverError, Problem
 from drivers.units import Duration, UnitError
 from experiments.analysis import outlook
-from experiments.analysis.evidence import SliEvidence
+from experiments.analysis.evidence import PhaseName, SliEvidence
 from experiments.analysis.series import Floats
 from experiments.domain import presets
 from experiments.domain.errors import SpecError, from_pydantic
 from experiments.domain.slis import Sli
 from experiments.models import Connection, Environment
+from experiments.selectors import schedule
 from experiments.services import drafts, lacking, measuring, querying, snapshots
 
 WINDOW_S = 900.0
@@ -45,6 +46,10 @@ class Line:
     label: str
     times: Floats
     values: Floats
+
+
+Phases = Mapping[PhaseName, float]
+"""How many seconds of each phase a draft plans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,13 @@ def of_draft(
         return Recent(note="There is no such row.")
     timing = document.get("timing")
     step = timing.get("step") if isinstance(timing, Mapping) else None
-    return _of_item(item, environment, role=role, step=step)
+    return _of_item(item, environment, role=role, step=step, phases=_phases(document))
+
+
+def _phases(document: Mapping[str, Any]) -> Phases:
+    """Return how many seconds of each phase the draft plans; nothing where it has no timeline."""
+    planned = schedule.plan(document)
+    return {"baseline": planned.watched_s, "fault": planned.fault_s} if planned else {}
 
 
 def of_service(raw: Mapping[str, Any], environment: Environment | None) -> Recent:
@@ -109,7 +120,12 @@ def of_service(raw: Mapping[str, Any], environment: Environment | None) -> Recen
 
 
 def _of_item(
-    item: Mapping[str, Any], environment: Environment | None, *, role: Role, step: Any
+    item: Mapping[str, Any],
+    environment: Environment | None,
+    *,
+    role: Role,
+    step: Any,
+    phases: Phases | None = None,
 ) -> Recent:
     wanted = _missing_measure(item, role)
     if wanted:
@@ -130,7 +146,8 @@ def _of_item(
             note=f"{environment} has {told} called “{sli.source}”.",
             hint="Bind the alias on the environment's page, or choose another source.",
         )
-    return _read(sli, promise, source, label=label, role=role, step_s=_step(step, source))
+    step_s = _step(step, source)
+    return _read(sli, promise, source, label=label, role=role, step_s=step_s, phases=phases or {})
 
 
 def _missing_measure(item: Mapping[str, Any], role: Role) -> str:
@@ -202,6 +219,7 @@ def _read(
     label: str,
     role: Role,
     step_s: float,
+    phases: Phases,
 ) -> Recent:
     end = time.time() - source.scrape_interval_s
     together = math.ceil(WINDOW_S / _MOST_BINS / step_s)
@@ -220,7 +238,7 @@ def _read(
         patience = lacking.Patience(source)
         if sli.measure.kind == "value":
             return _of_query(sli, found, patience, role, step_s)
-        return _of_counts(sli, found, patience, step_s)
+        return _of_counts(sli, found, patience, step_s, phases)
     except DriverError as error:
         if error.retryable:
             return replace(found, note=error.message, hint=error.hint, is_silent=True)
@@ -228,7 +246,9 @@ def _read(
         return replace(found, note="Prometheus cannot read it.", refused=refused)
 
 
-def _of_counts(sli: Sli, found: Recent, patience: lacking.Patience, bin_s: float) -> Recent:
+def _of_counts(
+    sli: Sli, found: Recent, patience: lacking.Patience, bin_s: float, phases: Phases
+) -> Recent:
     """Return the bins of a ratio or a quantile, its value over all of them, and what is wrong."""
     measured = measuring.read_series(
         sli, patience.source, start=found.start, end=found.end, step_s=found.step_s
@@ -240,7 +260,7 @@ def _of_counts(sli: Sli, found: Recent, patience: lacking.Patience, bin_s: float
     assert promise is not None  # noqa: S101  _read has put it there
     value = outlook.value_of(promise)
     problems = (
-        *outlook.problems(promise, bin_s),
+        *outlook.problems(promise, bin_s, planned=phases),
         *lacking.bad_events(sli, measured.series, patience),
     )
     found = replace(found, promise=promise, problems=problems)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from drivers.protocol import DriverError
 from experiments import backends
 from experiments.domain import spec
 from experiments.domain.errors import InvalidDocumentError, SpecError
-from experiments.models import Alias, Connection, Environment, Experiment, Run, User
+from experiments.models import (
+    Alias,
+    Connection,
+    Environment,
+    Experiment,
+    ExperimentVersion,
+    Run,
+    User,
+)
 from experiments.services import authoring, connecting, launching, library, people
 
 ALIAS = "rehearsal"
@@ -74,7 +84,10 @@ def prepared() -> Prepared | None:
 
 def unreachable(url: str) -> str:
     """Return why the address cannot be the one that the rehearsal asks; empty when it can."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # as of http://[
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "Write an address, as in http://web:8000/healthz."
     try:
@@ -88,18 +101,30 @@ def unreachable(url: str) -> str:
     return ""
 
 
-@transaction.atomic
 def prepare(*, user: User, url: str) -> Prepared:
-    """Store a pretended connection and an environment for it. Raises PermissionDenied."""
+    """Store a pretended connection and an environment for it. Raises PermissionDenied.
+
+    The address is one that ``unreachable`` has nothing against.
+    """
     people.require(user, "administer", "change environments")
+    try:
+        return _prepare(user, url)
+    except IntegrityError:
+        # Somebody else took the names between our look and our write: now they are seen.
+        return _prepare(user, url)
+
+
+@transaction.atomic
+def _prepare(user: User, url: str) -> Prepared:
     known = prepared()
     if known is not None and known.url == url:
         return known
     if known is not None:
-        place = known.environment
+        place = Environment.objects.select_for_update().get(pk=known.environment.pk)
         place.parameters = {**place.parameters, "url": url}
         place.allowed_hosts = list(dict.fromkeys([*place.allowed_hosts, _host(url)]))
-        place.save()
+        # Its secrets stay as they are stored: they may be unreadable here.
+        place.save(update_fields=["parameters", "allowed_hosts"])
         return Prepared(place, url)
     pretended = Connection(
         name=_free(Connection),
@@ -123,7 +148,7 @@ def prepare(*, user: User, url: str) -> Prepared:
 
 
 def run(*, user: User, place: Prepared, idempotency_key: str) -> Run:
-    """Save the starter, unless it is there, and start it.
+    """Save the starter, unless an experiment says what it says, and start it.
 
     Raises InvalidDocumentError (also while runs are halted) and PermissionDenied.
     """
@@ -132,9 +157,8 @@ def run(*, user: User, place: Prepared, idempotency_key: str) -> Run:
         raise InvalidDocumentError([SpecError(("parameters", "url"), "is missing")])
     starter = library.one(STARTER)
     assert starter is not None, "the library has lost its rehearsal"  # noqa: S101 (for the types)
-    known = Experiment.objects.filter(name=STARTER, archived_at=None).first()
-    version = known.versions.first() if known else None
-    if version is None or version.document != authoring.frozen(dict(starter.raw)):
+    version = _saved(starter)
+    if version is None:
         raw = library.fresh(starter)
         version = authoring.save(
             raw=raw,
@@ -154,6 +178,22 @@ def _starter() -> spec.Experiment:
     found = library.one(STARTER)
     assert found is not None, "the library has lost its rehearsal"  # noqa: S101 (for the types)
     return found.document
+
+
+def _saved(starter: library.Starter) -> ExperimentVersion | None:
+    """Return the newest version of the newest experiment that is the starter but for its name."""
+    wanted = _nameless(authoring.frozen(dict(starter.raw)))
+    known = Experiment.objects.filter(name__startswith=STARTER, archived_at=None)
+    for experiment in known.order_by("-pk"):
+        version = experiment.versions.first()
+        if version is not None and _nameless(version.document) == wanted:
+            return version
+    return None
+
+
+def _nameless(document: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = {key: each for key, each in document["metadata"].items() if key != "name"}
+    return {**document, "metadata": metadata}
 
 
 def _host(url: str) -> str:

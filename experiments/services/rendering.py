@@ -45,7 +45,8 @@ def _lines(preview: Preview) -> Iterator[str]:
 
 def _action(action: ActionPreview) -> Iterator[str]:
     yield f"{action.name} · {action.kind}{f' via {action.via}' if action.via else ''}"
-    for told in (action.blast, action.note, action.undo, action.ends, action.dead_man):
+    switch = f"Dead-man’s switch: {action.dead_man}" if action.dead_man else ""
+    for told in (action.blast, action.note, action.undo, action.ends, switch):
         if told:
             yield f"  {told}"
     for document in action.documents:

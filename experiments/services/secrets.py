@@ -46,12 +46,29 @@ class Filled:
 
     headers: Mapping[str, str] = field(repr=False)
     _masks: tuple[tuple[re.Pattern[str], str], ...] = field(repr=False, default=())
+    _longest: int = 0
 
-    def masked(self, text: str) -> str:
-        """Return the text with ``${secret:name}`` for each secret, however it is escaped."""
+    def masked(self, text: str, *, is_cut: bool = False) -> str:
+        """Return the text with ``${secret:name}`` for each secret, however it is escaped.
+
+        A text that was cut may end within a secret: so much of its end is left out that no letter
+        of one stays.
+        """
+        text = text[: self._whole(text)] if is_cut else text
         for pattern, shown in self._masks:
             text = shown.join(pattern.split(text))
         return text
+
+    def _whole(self, text: str) -> int:
+        """Return up to where a cut text holds whole secrets only."""
+        end, before = max(len(text) - self._longest, 0), -1
+        while end != before:
+            before = end
+            for pattern, _ in self._masks:
+                end = min(
+                    [end, *(each.start() for each in pattern.finditer(text) if each.end() > end)]
+                )
+        return end
 
 
 def is_readable(environment: Environment) -> bool:
@@ -82,7 +99,8 @@ def filled(headers: Mapping[str, str], environment: Environment) -> Filled:
         for header, value in headers.items()
     }
     longest_first = sorted(used.items(), key=lambda each: -len(each[1]))
-    return Filled(sent, tuple((_pattern(text), _shown(name)) for name, text in longest_first))
+    masks = tuple((_pattern(text), _shown(name)) for name, text in longest_first)
+    return Filled(sent, masks, max(map(_longest, used.values())))
 
 
 def lacking(document: spec.Experiment, environment: Environment) -> list[SpecError]:
@@ -153,6 +171,11 @@ def _shown(name: str) -> str:
 def _pattern(text: str) -> re.Pattern[str]:
     """Return what finds the text in an answer, as JSON, URLs and HTML escape it, too."""
     return re.compile("".join(map(_spellings, text)))
+
+
+def _longest(text: str) -> int:
+    """Return how many characters the longest spelling of a text takes (``&#x0000nn;``)."""
+    return sum(1 if letter.isalnum() else len("&#x0000nn;") for letter in text)
 
 
 def _spellings(letter: str) -> str:

@@ -13,7 +13,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -254,7 +254,11 @@ def _answer(question: _Question) -> _Answer:
         return _Answer(problem=f"{question.connection} has not answered yet.")
     try:
         return asked.result(timeout=PATIENCE_S)
-    except TimeoutError:
+    except (TimeoutError, CancelledError):
+        if asked.cancel():
+            # It still stood in the queue, behind other systems: nobody knows whether it answers.
+            told = f"{question.connection} was not asked, as other systems are slow. Try again."
+            return _Answer(problem=told)
         late = _Answer(problem=f"{question.connection} does not answer within {PATIENCE_S:g} s.")
         cache.set(question.silence, late, SILENT_S)
         return late

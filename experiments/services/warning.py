@@ -217,9 +217,9 @@ def _slow(
     ends = "is" if len(over) == 1 else "are"
     yield Warned(
         path,
-        f"{guardrail.name} speaks after {count} breach{'es' if count > 1 else ''}, {every:g} s"
-        f" apart: {words.length(least)} at the earliest. {names} {ends} over by then, so it could"
-        " never stop it in time.",
+        f"It can stop the run after {words.length(least)} at the earliest"
+        f" ({count} breach{'es' if count > 1 else ''}, {every:g} s apart)."
+        f" {names} {ends} over by then.",
         f"{mend[:1].upper()}{mend[1:]}.",
     )
 

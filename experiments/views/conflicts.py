@@ -80,7 +80,13 @@ def again(
     mine = written.lines_like(fields.get("mine") or "", theirs.text)
     choices = _choices(fields)
     made, text = (written.lines_like(fields.get(key) or "", mine) for key in ("made", "text"))
-    merged = merge_texts(began.text, theirs.text, mine, choices)
+    try:
+        merged = merge_texts(began.text, theirs.text, mine, choices)
+    except InvalidDocumentError as error:
+        # No page sends this; whoever does gets back what was to be saved.
+        context = _page(text or mine, "yaml", began, theirs, fields)
+        context |= {"merged": None, "draft_key": draft_key, "refused": f"{error}"}
+        return render(request, "experiments/conflict.html", context, status=422)
     is_open = any(each.key not in choices for each in merged.conflicts)
     is_in_text = _told(choices) == (fields.get("chosen") or _told({}))
     if is_saving and is_in_text and not is_open:

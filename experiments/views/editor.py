@@ -128,7 +128,7 @@ def _edit(request: HttpRequest, experiment: Experiment | None) -> HttpResponse:
     notice, spot = _turned(state, fields, action)
     is_quiet = bool(opened) or action == "redraw" or action.startswith("remove:")
     context = _drawn(request, state, fields, is_fresh=is_quiet)
-    context |= {"notice": notice, "spot": spot}
+    context |= {"notice": notice, "spot": spot, "added": opened if action[:4] == "add:" else ""}
     return render(request, "experiments/edit.html", _whole(request, context, experiment, newest))
 
 
@@ -241,7 +241,7 @@ def _saved(
     state.place(errors)
     shown = _preview(state, environment)
     context = _page(state, fields, environment, shown)
-    context |= {"was_saved": False, "shows_faults": True}
+    context |= {"was_saved": False, "shows_faults": True, "promql_was_read": True}
     return render(
         request, "experiments/edit.html", _whole(request, context, experiment, newest), status=422
     )
@@ -262,10 +262,23 @@ def _drawn(
 ) -> dict[str, Any]:
     """Return the context of the editor; a fresh draft's missing fields are not yet errors."""
     environment = _environment(fields, is_first=request.method == "GET")
-    shown = _preview(state, environment, reach=fields.get("do") == "reach")
+    action = fields.get("do") or ""
+    shown = _preview(state, environment, reach=action == "reach")
+    was_read = action == "check" or (action.startswith("view:") and "promql_was_read" in fields)
     if not is_fresh:
-        state.place(shown.errors)
-    return _page(state, fields, environment, shown) | {"shows_faults": not is_fresh}
+        unread = _unread_promql(state, environment) if was_read else ()
+        state.place((*shown.errors, *unread))
+    return _page(state, fields, environment, shown) | {
+        "shows_faults": not is_fresh,
+        "promql_was_read": was_read,
+    }
+
+
+def _unread_promql(state: Written, environment: Environment | None) -> tuple[SpecError, ...]:
+    """Return what the environment's Prometheus cannot read of the draft."""
+    if not state.is_read:
+        return ()
+    return querying.queries(raw=state.document, environment=environment).errors
 
 
 def _preview(
@@ -280,15 +293,18 @@ def _page(
     state: Written, fields: Fields, environment: Environment | None, shown: previewing.Preview
 ) -> dict[str, Any]:
     told = [*(Warned(each.path, each.message, "", "error") for each in shown.lacks)]
-    told += [*shown.clashes, *shown.warnings]
+    told += [*_in_the_way(shown), *shown.clashes, *shown.warnings]
     told_of = warned.marks(state, told)
+    refusing = [each for each in told_of if each.severity == "error"]
     view = "preview" if fields.get("view") == "preview" else state.view
     return {
         "editor": state.editor if state.view == "form" else None,
         "view": view,
         "came": _came(fields) if view == "preview" else state.view,
         "warned": told_of,
-        "problem_count": len(state.marks) + len(told_of),
+        "problem_count": len(state.marks) + len(told_of) + len(shown.notes),
+        "error_count": len(state.marks) + len(refusing),
+        "warning_count": len(told_of) - len(refusing) + len(shown.notes),
         "base": state.base,
         "yaml": lambda: state.text,
         "marks": state.marks,
@@ -300,6 +316,15 @@ def _page(
         "message": fields.get("message") or "",
         "based_on": _number(fields) or 0,
     }
+
+
+def _in_the_way(shown: previewing.Preview) -> list[Warned]:
+    """Return what the backends said against the actions, each at its action's connection."""
+    return [
+        Warned(("method", action.position, "via"), each.message, each.hint, each.severity)
+        for action in shown.actions
+        for each in action.problems
+    ]
 
 
 def _whole(

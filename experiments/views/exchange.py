@@ -37,12 +37,22 @@ class Line:
     is_here: bool
 
 
+Told = tuple[importing.SourceError, str, list[Line]]
+"""An error, where in its document, and the lines around it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """One file's report as the page shows it; ``carried`` is the file, to be sent again."""
 
     report: Report
-    errors: list[tuple[importing.SourceError, str, list[Line]]]
+    experiments: list[tuple[Found, list[Told]]]
+    """Each experiment with its own errors."""
+    errors: list[Told]
+    """Those of the file itself."""
+    kept: list[importing.Note]
+    """What was kept of the experiments without errors: nothing is kept of what is left out."""
+    has_fitting: bool
     carried: str
 
 
@@ -165,7 +175,20 @@ def _card(report: Report, upload: Upload) -> Card:
     ]
     is_needed = any(found.is_storable and not found.is_stored for found in report.experiments)
     carried = base64.b64encode(upload.content).decode() if is_needed else ""
-    return Card(report, errors, carried)
+    experiments = [
+        (found, [each for each in errors if each[0] in found.errors])
+        for found in report.experiments
+    ]
+    own = {id(each) for _, told in experiments for each in told}
+    left_out = {found.line for found in report.experiments if found.errors}
+    return Card(
+        report,
+        experiments,
+        [each for each in errors if id(each) not in own],
+        [note for note in report.kept if note.line not in left_out],
+        any(not found.errors for found in report.experiments),
+        carried,
+    )
 
 
 def _excerpt(lines: list[str], error: importing.SourceError) -> list[Line]:

@@ -159,9 +159,11 @@ def _launch(
     if document is None:
         return {"choices": []}
     values = again.parameters if again else {}
+    places = plans.environments()
+    lacking = [launching.fits(document, each, plans.bound(each)) for each in places]
     choices = [
-        (each, list(dict.fromkeys(lack.message for lack in launching.fits(document, each))))
-        for each in plans.environments()
+        (place, list(dict.fromkeys(lack.message for lack in found)))
+        for place, found in zip(places, lacking, strict=True)
     ]
     return {
         "choices": choices,

@@ -38,6 +38,7 @@ def _connect(
     if connection is not None:
         kind = connection.kind
     form, status, found = None, 200, None
+    left: dict[str, Any] = {}
     if request.method == "POST" and request.POST.get("do") == "again" and connection is not None:
         people.require(person(request), "author_experiment", "ask connections")
         found = _asked(connection)
@@ -56,13 +57,14 @@ def _connect(
             status = 422
         else:
             connection, found = saved, _asked(saved, form)
+            left = form.left_open() if found["is_in_the_way"] else {}
             form = None
     if connection is not None:
         # As it is stored: a refused form has written into its own.
         connection = get_object_or_404(Connection, pk=connection.pk)
     if form is None:
         # Without a shared folder each process would pretend by itself.
-        initial = {"state": rehearsing.folder()} if connection is None else {}
+        initial = {"state": rehearsing.folder()} if connection is None else left
         form = FirstConnectionForm(instance=connection, kind=kind, initial=initial)
     existing = Connection.objects.filter(kind__in=[each for each, _ in kinds])
     context = {
@@ -111,11 +113,7 @@ def _is_known(form: FirstConnectionForm) -> None:
         Connection(
             name=str(form.data["name"]),
             kind=form.kind,
-            options={
-                name: probe.cleaned_data[name]
-                for name in ("url", "addresses")
-                if name in probe.cleaned_data
-            },
+            options=probe.options(),
         )
     )
     if twin is not None:

@@ -45,7 +45,8 @@ def environment(request: HttpRequest) -> HttpResponse:
     """Describe the first environment; its aliases are proposed from the connections."""
     unused = proposing.unused()
     data = request.POST if request.method == "POST" else None
-    times = proposing.times(unused)
+    # Only what is shown first is proposed: nobody waits for a silent source when saving.
+    times = proposing.times(proposing.answering(unused)) if request.method == "GET" else {}
     asked = rehearsing.asked() if any(each.kind == "fake" for each in unused) else None
     values = times | ({"url": asked.url} if asked else {})
     initial = {
@@ -71,6 +72,9 @@ def environment(request: HttpRequest) -> HttpResponse:
         "has_connections": Connection.objects.exists(),
         "existing": Environment.objects.prefetch_related("aliases__connection"),
         "times": times,
+        "is_silent": request.method == "GET"
+        and not times
+        and any(each.kind == _SOURCE for each in unused),
         "shows_form": data is not None or "new" in request.GET or not Environment.objects.exists(),
     }
     return page(request, "environment", context, status=422 if data is not None else 200)
@@ -151,18 +155,12 @@ def experiment(request: HttpRequest) -> HttpResponse:
         "environments": environments,
         "environment": chosen,
         "fitting": fitting,
-        "targets": _targets(chosen) if chosen and may(request, "author_experiment") else [],
+        "targets": connecting.targets(chosen)
+        if chosen and may(request, "author_experiment")
+        else [],
         "count": count,
     }
     return page(request, "experiment", context)
-
-
-def _targets(environment: Environment) -> list[str]:
-    """Return what a fault may name there, as what is connected says now."""
-    backends = [kind for kind, _ in connecting.kinds() if kind != "fake"]
-    found = Connection.objects.filter(aliases__environment=environment, kind__in=backends)
-    surveyed = [connecting.survey(each) for each in found.distinct()]
-    return sorted({target for each in surveyed for target in each.targets})
 
 
 @require_http_methods(["GET", "POST"])
@@ -179,6 +177,9 @@ def rehearsal(request: HttpRequest) -> HttpResponse:
         people.require(person(request), "launch_run", "launch runs")
         if form.is_valid():
             url = form.cleaned_data["url"]
+            if prepared is None or url != prepared.url:
+                # This server is about to ask the address: only an admin names another one.
+                people.require(person(request), "administer", "change environments")
             problem = rehearsing.unreachable(url)
             if problem:
                 form.add_error("url", problem)

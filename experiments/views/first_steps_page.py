@@ -16,7 +16,9 @@ def page(
     request: HttpRequest, current: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
     """Render the page of a step; ``current`` is its name, ``start`` or ``rehearsal``."""
-    steps = first_steps.steps([kind for kind, _ in connecting.kinds()])
+    asked = context.get("found")
+    failing = current if asked and asked["is_in_the_way"] else ""
+    steps = first_steps.steps([kind for kind, _ in connecting.kinds()], failing=failing)
     names = ["start", *(step.name for step in steps)]
     place = names.index(current) if current in names else 0
     context |= {

@@ -51,6 +51,6 @@ def _given(written: str) -> dict[str, Any]:
     """Return the row's fields; nothing where they cannot be read, as they only narrow."""
     try:
         found = json.loads(written) if len(written) <= _LONGEST_GIVEN else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from django.contrib import messages
+from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -82,13 +83,13 @@ def restore(request: HttpRequest, name: str, number: int) -> HttpResponse:
     version = plans.version(experiment, number)
     if version is None:
         raise Http404
-    seen = request.POST.get("based_on", "")
+    seen = _based_on(request)
     try:
         saved = authoring.restore(
             version=version,
             author=cast(User, request.user),
             message=request.POST.get("message", "").strip()[:200],
-            based_on=int(seen) if seen.isdecimal() and len(seen) < 7 else None,
+            based_on=seen,
         )
     except authoring.ConflictError as error:
         told = (
@@ -102,7 +103,7 @@ def restore(request: HttpRequest, name: str, number: int) -> HttpResponse:
         told = "; ".join(str(each) for each in error.errors[:5])
         messages.error(request, f"Version {number} cannot be restored as it is: {told}.")
         return redirect("version_detail", name, number)
-    if saved.number == version.number or saved.number <= int(seen or 0):
+    if saved.number == version.number or saved.number <= seen:
         messages.info(request, f"Nothing differs from version {saved.number}.")
     else:
         messages.success(request, f"Version {number} is restored as version {saved.number}.")
@@ -139,6 +140,14 @@ def _lines(old: str, new: str) -> Iterator[Line]:
             continue  # the names of the files, which are none
         kinds = {"+": "added", "-": "removed", "@": "part"}
         yield Line(kinds.get(line[:1], "same"), line)
+
+
+def _based_on(request: HttpRequest) -> int:
+    """Return the version that the page showed as the newest. Raises BadRequest without one."""
+    given = request.POST.get("based_on", "")
+    if not given.isdecimal() or len(given) > 6:
+        raise BadRequest("based_on must be the number of the newest version")
+    return int(given)
 
 
 def _number(given: str | None, otherwise: int) -> int:

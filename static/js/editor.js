@@ -11,6 +11,7 @@
   // A text area that somebody made taller has a style attribute, which htmx would copy: barred.
   htmx.config.attributesToSettle = ["class"];
   const touched = new Set();
+  const fresh = new Set(); // ids of rows that were added since the page was drawn
   let isChecked = "checked" in form.dataset;
 
   const rowsOf = (list) => document.getElementById(`rows-${list}`);
@@ -33,6 +34,7 @@
     });
     const row = document.getElementById(`row-${list}-${number}`);
     if (row) {
+      fresh.add(row.id);
       row.open = true;
       focusFirst(row);
       announce("Added");
@@ -103,6 +105,11 @@
     }
   });
 
+  // Who leaves a field of a new row has had the chance to fill it.
+  form.addEventListener("focusout", ({ target }) => {
+    if (target.id && target.matches("input, select, textarea") && document.hasFocus()) touched.add(target.id);
+  });
+
   // Enter in a field checks; only the button saves.
   form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.matches("input:not([type=submit])")) {
@@ -167,7 +174,8 @@
     });
     form.querySelectorAll(".cw-field :is(input, select, textarea)").forEach((field) => {
       if (!field.id || field.type === "hidden") return;
-      if (isChecked || touched.has(field.id) || field.getAttribute("aria-invalid")) mark(field, errors.get(field.id) || "");
+      const isNew = fresh.has(field.closest(".cw-editor-row")?.id);
+      if ((isChecked && !isNew) || touched.has(field.id) || field.getAttribute("aria-invalid")) mark(field, errors.get(field.id) || "");
       line(field, "note", notes.get(field.id) || "");
       line(field, "caution", warnings.get(field.id) || "");
     });
@@ -185,6 +193,7 @@
     const target = link && document.getElementById(decodeURIComponent(link.hash.slice(1)));
     if (!target || !form.contains(target)) return;
     event.preventDefault();
+    fresh.delete(target.closest(".cw-editor-row")?.id); // who follows a problem wants to see it
     reveal(target);
   });
 

@@ -97,8 +97,25 @@ window.ChaosSuggest = (() => {
   const parameters = () =>
     [...form.querySelectorAll("#rows-parameters > .cw-editor-row")].map((row) => {
       const text = (key) => row.querySelector(`[name="${prefixOf(row)}${key}"]`)?.value.trim() || "";
-      return { value: text("name"), detail: [text("type"), text("default")].filter(Boolean).join(" · ") };
+      return { value: text("name"), type: SAME[text("type")] || text("type"), detail: [text("type"), text("default")].filter(Boolean).join(" · ") };
     }).filter(({ value }) => value);
+
+  /* What a field takes, as its text tells before anybody wrote: a parameter's type; empty if unknown. */
+  const TYPES = [
+    ["duration", /^\d+(\.\d+)?(ns|us|µs|ms|s|m|h|d)(\d.*)?$/],
+    ["percentage", /^\d+(\.\d+)?\s*%$/],
+    ["size", /^\d+(\.\d+)?\s*[KMGT]?i?B$/i],
+    ["rate", /^\d+(\.\d+)?\s*([KMGT]?i?bps|[KMGT]?i?b(it)?\/s|\/s)$/i],
+    ["number", /^-?\d+(\.\d+)?$/],
+  ];
+  const SAME = { integer: "number" };
+
+  const typeOf = (input, known) => {
+    const sample = (input.defaultValue || input.placeholder).trim();
+    const name = sample.match(/^\$\{([\w-]+)\}$/)?.[1];
+    const type = name ? known.find(({ value }) => value === name)?.type : TYPES.find(([, shape]) => shape.test(sample))?.[0];
+    return SAME[type] || type || "";
+  };
 
   /* ---- The list ---- */
 
@@ -225,12 +242,15 @@ window.ChaosSuggest = (() => {
     const to = input.selectionStart;
     const typed = reference[1].toLowerCase();
     const known = parameters();
+    const wanted = typeOf(input, known);
+    const fits = ({ type }) => Number(type === wanted);
+    const begins = ({ value }) => Number(value.toLowerCase().startsWith(typed));
     const options = known
       .filter(({ value }) => value.toLowerCase().includes(typed))
-      .sort((a, b) => Number(b.value.toLowerCase().startsWith(typed)) - Number(a.value.toLowerCase().startsWith(typed)));
+      .sort((a, b) => fits(b) - fits(a) || begins(b) - begins(a));
     const none = known.length ? `No parameter is named like “${reference[1]}”.` : "There is no parameter yet: add one under Parameters.";
     const found = { options, note: options.length ? "" : none, origin: "parameters of this experiment" };
-    show(input, { from: to - reference[0].length, to, isReference: true }, found, { typed, active: 0 });
+    show(input, { from: to - reference[0].length, to, isReference: true }, found, { typed });
   };
 
   const pick = (place) => {

@@ -238,7 +238,7 @@
         ...CM.closeBracketsKeymap, ...CM.defaultKeymap, ...CM.searchKeymap, ...CM.historyKeymap, ...CM.foldKeymap,
         ...CM.completionKeymap, ...CM.lintKeymap, { key: "Tab", run: indentMore, shift: indentLess },
       ]),
-      EditorView.contentAttributes.of({ "aria-label": "The experiment as YAML", "aria-describedby": "yaml-help", spellcheck: "false" }),
+      EditorView.contentAttributes.of({ "aria-label": "The experiment as YAML", "aria-describedby": "yaml-help", spellcheck: "false", tabindex: "0" }),
       changed,
     ],
   });

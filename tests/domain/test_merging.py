@@ -254,3 +254,17 @@ def test_lines_that_one_side_changed_are_that_sides():
     assert woven("a\nb\nc\nd\n", "a\nB\nc\nd\n", "a\nb\nc\nD\n") == "a\nB\nc\nD\n"
     assert woven("a\nb\nc\n", "a\nB\nc\n", "A\nb2\nc\n") == "A\nB\nc\n", "line by line"
     assert woven("a\nb\n", "a\nX\nb\n", "a\nY\nb\n") == "a\nX\nb\n", "theirs stand"
+    assert woven("a\na\n", "a\na\na\n", "b\na\na\n") == "b\na\na\na\n"
+
+
+def test_texts_that_would_take_minutes_to_compare_are_merged_by_what_they_mean():
+    base = yaml.write(BASE)
+    theirs = base.replace("settle: 1m", "settle: 3m") + "#\n# x\n" * 1000
+    mine = base.replace("baseline: 3m", "baseline: 4m  # mine") + "#\n# x\n# x\n" * 700
+    base += "#\n" * 2000
+    assert woven(base, theirs, mine) is None
+    found = merge_texts(base, theirs, mine)
+    assert yaml.read(found.text)["timing"] == BASE["timing"] | {"settle": "3m", "baseline": "4m"}
+    assert "# mine" in found.text or found.homeless == ("# mine",)
+    # Lines that only one side added, however many and alike, cost nothing.
+    assert woven(base, base + "#\n" * 20_000, base) == base + "#\n" * 20_000

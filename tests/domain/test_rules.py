@@ -100,7 +100,7 @@ def test_a_limit_is_in_the_unit_of_its_sli(index, limit, place):
 
 
 def test_what_holds_needs_a_measure_of_worse_and_what_degrades_a_limit():
-    assert "what counts as worse" in errors(without("slis.1.margin"))["slis[1]"]
+    assert "what counts as worse" in errors(without("slis.1.margin"))["slis[1].margin"]
     assert "how far may it degrade" in errors(without("slis.0.limit"))["slis[0].limit"]
     assert "how far may it degrade" in errors(without("slis.3.limit"))["slis[3].limit"]
 

@@ -68,6 +68,8 @@ def test_nothing_written_is_nothing():
         ("a: [.inf]", "a[0]: inf is not a finite number"),
         ("a: !!int x", "cannot be read"),
         ("a: !!bool x", "cannot be read"),
+        ('a: !!int ""', "cannot be read as !!int"),
+        ('a: !!float ""', "cannot be read as !!float"),
         ("a: &a [*a]", "nested more than"),
         ("[" * 5000, "nested too deeply"),
         ("a: \x07", "not allowed"),

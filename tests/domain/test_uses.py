@@ -114,7 +114,8 @@ def test_a_limit_in_a_unit_that_the_service_does_not_have_is_told():
 
 
 def test_an_sli_that_must_hold_needs_a_margin_or_limit_of_its_own_or_of_its_service():
-    assert "needs a margin" in errors(using({"name": "bad", "use": "carts.errors"}))["slis[0]"]
+    told = errors(using({"name": "bad", "use": "carts.errors"}))
+    assert "needs a margin" in told["slis[0].margin"]
     assert errors(using({"name": "slow", "use": "carts.p95"})) == {}
 
 

@@ -73,8 +73,8 @@ class TestAQuantile:
 
     def test_few_requests_are_told_with_how_long_to_watch(self, place):
         found = seen(place, quantile={"histogram": "rare_bucket"}, limit={"max": "1s"})
-        assert "There are about 10 requests per bin of 25s, and 50 are needed" in told(found)
-        assert "5 neighbouring bins would be merged" in told(found)
+        assert "A run's bins are 25s long: about 10 requests fall into each" in told(found)
+        assert "50 are needed, so that 5 neighbouring bins would be merged" in told(found)
         assert "at least 1h2m30s of baseline" in told(found)
 
     def test_a_value_above_the_largest_bucket_is_told(self, place):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import connection, transaction
 
 from experiments.models import Connection, Environment, Experiment, Run
 from experiments.services import authoring, people, rehearsing
@@ -74,6 +75,54 @@ def test_an_experiment_that_somebody_has_changed_stays_theirs(admin):
     }
 
 
+def test_the_copy_of_a_changed_or_archived_starter_is_run_again(admin):
+    place = rehearsing.prepare(user=admin, url=URL)
+    first = rehearsing.run(user=admin, place=place, idempotency_key="a")
+    authoring.archive(experiment=first.version.experiment, user=admin)
+    copied = [
+        rehearsing.run(user=admin, place=place, idempotency_key=key).version for key in ("b", "c")
+    ]
+    assert copied[0] == copied[1] != first.version
+    raw = dict(copied[0].document) | {"hypothesis": "Mine."}
+    authoring.save(raw=raw, author=admin, experiment=copied[0].experiment)
+    other = rehearsing.run(user=admin, place=place, idempotency_key="d").version
+    assert rehearsing.run(user=admin, place=place, idempotency_key="e").version == other
+    assert Experiment.objects.count() == 3
+
+
+def test_another_address_leaves_the_secrets_as_they_are_stored(admin, monkeypatch):
+    place = rehearsing.prepare(user=admin, url=URL).environment
+    find = rehearsing.prepared
+
+    def find_late():
+        found = find()
+        written = '{"token": "gAAAnone"}'
+        with connection.cursor() as cursor:
+            cursor.execute("update experiments_environment set secrets = %s", [written])
+        return found
+
+    monkeypatch.setattr(rehearsing, "prepared", find_late)
+    rehearsing.prepare(user=admin, url="http://web:8000/healthz")
+    with connection.cursor() as cursor:
+        cursor.execute("select secrets from experiments_environment where id = %s", [place.pk])
+        assert cursor.fetchone()[0] == '{"token": "gAAAnone"}'
+
+
+def test_a_name_that_is_taken_at_the_same_time_is_tried_anew(admin, monkeypatch):
+    free, taken = rehearsing._free, []
+
+    def free_late(model):
+        name = free(model)
+        if not taken:
+            taken.append(Connection.objects.create(name=name, kind="envoy"))
+        return name
+
+    monkeypatch.setattr(rehearsing, "_free", free_late)
+    with transaction.atomic():
+        place = rehearsing.prepare(user=admin, url=URL)
+    assert place.environment.aliases.get(name="rehearsal").connection.kind == "fake"
+
+
 def test_only_admins_prepare_and_only_operators_run(admin):
     author = factories.person("bob", people.AUTHOR)
     with pytest.raises(PermissionDenied):
@@ -85,6 +134,8 @@ def test_only_admins_prepare_and_only_operators_run(admin):
     assert not Experiment.objects.exists()
 
 
-@pytest.mark.parametrize("url", ["front/healthz", "ftp://front", "http://", ""])
+@pytest.mark.parametrize(
+    "url", ["front/healthz", "ftp://front", "http://", "", "http://[", "http://\u2100/"]
+)
 def test_what_is_no_address_is_told(url):
     assert "Write an address" in rehearsing.unreachable(url)

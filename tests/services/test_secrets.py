@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
 from django.db import connection
 
+from drivers.http import MAX_TEXT_BYTES
 from experiments import backends
 from experiments.domain.errors import InvalidDocumentError
 from experiments.domain.method import Probe
@@ -55,11 +56,20 @@ class Echo(BaseHTTPRequestHandler):
             "html": lambda: token.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&#34;"),
             "plain": lambda: f"you sent {token}",
             "quiet": lambda: '"fine"',
+            "cut": lambda: self._until_within(token, token),
+            "cut-html": lambda: self._until_within(
+                token, "".join(f"&#x0000{ord(each):02x};" for each in token)
+            ),
         }[way]().encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _until_within(self, token, spelled):
+        """Return the token, and once more so that the reader stops after ``?n`` of its letters."""
+        letters = int(self.path.partition("?")[2])
+        return token + " " * (MAX_TEXT_BYTES - len(token) - letters) + spelled
 
     def log_message(self, *_):
         pass
@@ -124,6 +134,26 @@ def test_no_tolerance_can_ask_what_it_is(echo, place, way):
         assert found.passed is False
     found = probing.probe(asked(f"{echo}/{way}", regex=r"\$\{secret:token\}"), place, {})
     assert found.passed is True
+
+
+@pytest.mark.parametrize(("way", "spelling"), [("cut", r"{}"), ("cut-html", r"&\#x0000{:02x};")])
+def test_an_answer_that_ends_within_it_tells_no_letter_of_it(echo, place, way, spelling):
+    for count in range(1, 5):
+        started = "".join(spelling.format(ord(c) if "x" in spelling else c) for c in "s3cr"[:count])
+        length = len(started.replace("\\", ""))
+        probe = asked(f"{echo}/{way}?{length}", regex=rf" {started}\Z")
+        assert probing.probe(probe, place, {}).passed is False
+    for regex in (r"^\$\{secret:token\} ", r" \Z"):
+        probe = asked(f"{echo}/{way}?3", regex=regex)
+        assert probing.probe(probe, place, {}).passed is True
+
+
+def test_a_whole_one_at_the_end_of_a_cut_answer_is_masked_or_left_out(place):
+    sent = secrets.filled({"X": "${secret:token}${secret:other}"}, place)
+    for text in (TOKEN * 9, f"{OTHER}{TOKEN}" * 9, TOKEN, "", OTHER):
+        for end in range(len(text) + 1):
+            assert not is_told(sent.masked(text[:end], is_cut=True))
+            assert "s3" not in sent.masked(text[:end], is_cut=True)
 
 
 def test_an_answer_that_does_not_echo_it_is_left_alone(echo, place):

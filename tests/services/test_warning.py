@@ -77,9 +77,8 @@ class TestGuardrails:
         raw = plan(method=[fault("brief", "15s"), fault("long", "3m")])
         (found,) = [each for each in warned(raw, place) if each.path[0] == "guardrails"]
         assert found.path == ("guardrails", 0, "breaches")
-        assert "too-many-errors speaks after 3 breaches, 5 s apart: 15 s at the earliest." in (
-            found.message
-        )
+        said = "It can stop the run after 15 s at the earliest (3 breaches, 5 s apart)."
+        assert said in found.message
         assert "brief is over by then" in found.message
         assert "long" not in found.message
 
@@ -96,7 +95,7 @@ class TestGuardrails:
         place.save()
         (found,) = [each for each in warned(plan(), place) if each.path[0] == "environment"]
         assert found.where == "environment.guardrails[0].breaches"
-        assert "busy speaks after 3 breaches" in found.message
+        assert "3 breaches, 120 s apart" in found.message
 
     def test_one_that_reads_faster_than_its_source_names_its_field(self, place):
         raw = plan()

@@ -109,6 +109,20 @@ class TestConflict:
         assert browser.post(URL, merge_post(together, "save", **answered)).status_code == 302
         assert ExperimentVersion.objects.first().document["timing"]["settle"] == "3m"
 
+    def test_a_text_of_mine_that_cannot_be_read_is_told_and_what_was_written_comes_back(
+        self, browser, carol, version, written
+    ):
+        saved(carol, version.experiment, written.replace("settle: 1m", "settle: 2m"))
+        mine = written.replace("baseline: 3m", "baseline: 5m")
+        sent = {"view": "yaml", "text": mine, "based_on": 1, "do": "save"}
+        response = browser.post(URL, sent)
+        for do in ("save", "merge"):
+            broken = browser.post(URL, merge_post(response, do, mine="["))
+            assert broken.status_code == 422
+            assert "cannot be read, so the two cannot be put together" in broken.content.decode()
+            assert shown(broken, last=False) == shown(response)
+        assert ExperimentVersion.objects.count() == 2
+
     def test_what_was_written_into_the_text_by_hand_stays_when_choices_are_made(
         self, browser, carol, version, written
     ):

@@ -277,8 +277,10 @@ def test_the_preview_shows_what_will_be_sent_and_stores_nothing(client, author):
     assert "90ms" in shown
     assert "The old value is put back." in shown
     assert "7 min in all" in shown
-    assert "apiVersion: chaosweb/v1" in shown
     assert not barred(response)
+    text = client.post(reverse("experiment_preview"), {**fields, "do": "text"})
+    assert text.headers["Content-Type"].startswith("text/plain")
+    assert text.content.decode().startswith("apiVersion: chaosweb/v1\n")
     assert not Experiment.objects.exists()
 
 

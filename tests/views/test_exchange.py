@@ -126,7 +126,7 @@ class TestImport:
         here = re.search(r'is-here"><span class="cw-excerpt-number">(\d+)</span>(.*)', html)
         assert here is not None
         assert (here[1], "percentge: 50%" in here[2]) == ("9", True)
-        assert "Import the other 1 experiment" in html
+        assert "Import the one without errors" in html
         response = author.post(IMPORT, confirmed(html))
         assert response.status_code == 302
         assert Experiment.objects.get().name == "two"

@@ -35,10 +35,24 @@ class TestSource:
     def test_an_interval_that_was_written_stays_and_the_difference_is_told(self, boss, systems):
         fields = source_fields(systems.prometheus, scrape_interval_s="15")
         shown = text(boss.post(reverse("first_steps_source"), fields))
-        assert "You wrote 15s" in shown
+        assert "It is set to 15s" in shown
         assert Connection.objects.get().scrape_interval_s == 15.0
         emptied = source_fields(systems.prometheus, scrape_interval_s="")
         boss.post(reverse("first_steps_source") + "?connection=metrics", emptied)
+        assert Connection.objects.get().scrape_interval_s == pytest.approx(SCRAPE_INTERVAL_S)
+
+    def test_an_interval_left_open_at_a_wrong_address_is_still_found_at_the_right_one(
+        self, boss, systems
+    ):
+        url = reverse("first_steps_source")
+        shown = boss.post(url, source_fields(f"http://{systems.envoy}"))
+        field = shown.context["form"]["scrape_interval_s"]
+        assert field.value() is None
+        answer = boss.post(
+            url + "?connection=metrics",
+            source_fields(systems.prometheus, scrape_interval_s=field.value() or ""),
+        )
+        assert "Taken over." in text(answer)
         assert Connection.objects.get().scrape_interval_s == pytest.approx(SCRAPE_INTERVAL_S)
 
     def test_an_envoy_is_no_prometheus(self, boss, systems):
@@ -57,6 +71,11 @@ def test_a_dead_prometheus_is_saved_told_and_mended_without_losing_anything(boss
     assert f'value="{DEAD}"' in shown
     assert "s3cret" not in shown
     assert 'action="?connection=metrics"' in shown
+    step = response.context["steps"][0]
+    assert (step.is_done, step.says) == (False, "saved, not answering")
+    assert "saved, not answering" in text(response)
+    assert not re.search(r'btn-primary"[^>]*>Go on', shown)
+    assert response.context["form"]["scrape_interval_s"].value() is None
     made = Connection.objects.get()
     assert (made.scrape_interval_s, made.secrets) == (15.0, {"bearer": "s3cret"})
     boss.post(reverse("first_steps_source") + "?connection=metrics", source_fields(DEAD + "/prom"))

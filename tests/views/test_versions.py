@@ -185,6 +185,14 @@ class TestRestore:
         assert response.request["QUERY_STRING"] == "from=1&to=3"
         assert ExperimentVersion.objects.count() == 3
 
+    @pytest.mark.parametrize("sent", [{}, {"based_on": "abc"}, {"based_on": "-1"}])
+    def test_without_the_version_that_was_seen_nothing_is_stored(
+        self, browser, bob, version, written, sent
+    ):
+        saved(bob, version.experiment, written.replace("settle: 1m", "settle: 2m"))
+        assert browser.post(f"{PAGE}v1/restore/", sent).status_code == 400
+        assert ExperimentVersion.objects.count() == 2
+
     def test_a_viewer_restores_nothing(self, viewer, outsider, bob, version, written):
         saved(bob, version.experiment, written.replace("settle: 1m", "settle: 2m"))
         assert viewer.post(f"{PAGE}v1/restore/", {"based_on": 2}).status_code == 403

@@ -151,8 +151,8 @@ def _read(written: str) -> Tree:
         raise UnreadableError("the text asks for another version of YAML")
     try:
         return Tree(written, _Builder(written).document())
-    except (YAMLError, RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
-        # The same that ``text.read`` refuses: ruamel's own conversions fail in all these ways.
+    except (YAMLError, RecursionError, *text.CONVERSION_ERRORS) as error:
+        # The same that ``text.read`` refuses.
         raise UnreadableError(str(error)) from error
 
 
