@@ -150,7 +150,7 @@ def _measure(stack: Stack, requests: int, openings: int) -> dict[str, list[float
                 for name, value in cookies.items()
             ]
         )
-        times["editor_form"] = _opened(page, edit, "#preview .cw-gantt", openings)
+        times["editor_form"] = _opened(page, edit, "#preview section", openings)
         form = _fields(page)
         times["editor_text"] = _opened(page, f"{edit}?view=yaml", ".cm-content", openings)
         text = _fields(page)

@@ -38,7 +38,10 @@ class Unit(float):
         if isinstance(value, bool):
             raise UnitError(f"{value!r} is not {cls._article()}; write for example {cls.example}")
         if isinstance(value, int | float):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError as error:
+                raise UnitError("the number is too large") from error
         if isinstance(value, str):
             return cls._read(value.strip())
         raise UnitError(f"{value!r} is not {cls._article()}; write for example {cls.example}")

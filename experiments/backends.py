@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from drivers import registry
@@ -38,6 +39,22 @@ _lock = threading.Lock()
 def faults() -> Mapping[str, type[FaultParams]]:
     """Return every fault model by its kind. Loads no driver."""
     return registry.faults()
+
+
+def titles() -> Mapping[str, str]:
+    """Return what each backend is called, by the first word of its faults' kinds."""
+    return {name: backend.title for name, backend in registry.BACKENDS.items()}
+
+
+def chaosmesh_reader() -> Any:
+    """Return what reads manifests of Chaos Mesh as faults."""
+    return import_module("drivers.chaosmesh.reading")
+
+
+def chaosmesh_manifests(actions: Iterable[tuple[str, FaultParams, float | None]]) -> str:
+    """Return faults of Chaos Mesh (action, fault, seconds) as manifests. Raises ValueError."""
+    made: str = import_module("drivers.chaosmesh.payload").exported(actions)
+    return made
 
 
 def is_driver(kind: str) -> bool:

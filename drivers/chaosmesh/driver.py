@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drivers.chaosmesh import needs, objects, payload, reach, records, recovery, suggestions
+from drivers.chaosmesh import (
+    granting,
+    needs,
+    objects,
+    payload,
+    reach,
+    records,
+    recovery,
+    suggestions,
+)
 from drivers.chaosmesh.common import DEAD_MAN_S, ChaosFault
 from drivers.chaosmesh.reach import Reach
 from drivers.kube.api import ConflictError, ForbiddenError, NotFoundError
 from drivers.kube.cluster import Cluster
+from drivers.kube.rights import RightRow
 from drivers.protocol import (
     ConnectionConfig,
+    Document,
     DriverError,
     FaultRequest,
     Handle,
@@ -83,6 +94,15 @@ class ChaosMeshDriver:
     def suggest(self, what: str, given: Mapping[str, Any]) -> list[Suggestion]:
         """Return what exists in the allowed namespaces; see ``suggestions``."""
         return suggestions.suggest(self._cluster, what, given, _until(SUGGEST_BUDGET_S))
+
+    def rights(self, kinds: Sequence[str]) -> list[RightRow]:
+        """Return every right of these faults in the allowed namespaces, and whether we have it."""
+        deadline = _until(LOOK_BUDGET_S)
+        return granting.table(self._cluster, kinds, self._allowed(deadline), deadline)
+
+    def manifests(self, kinds: Sequence[str]) -> list[Document]:
+        """Return what a viewer and an injector of these faults need in the allowed namespaces."""
+        return granting.documents(kinds, self._allowed(_until(LOOK_BUDGET_S)))
 
     def preview(self, request: FaultRequest) -> Preview:
         """Return the object that would be created; what we note in it is known only online."""
@@ -188,11 +208,7 @@ class ChaosMeshDriver:
         places = [""] if self._cluster.scope.has_wildcards else list(self._cluster.scope.names)
         found, refused = self._listed(kinds, places, deadline)
         if refused and places == [""]:
-            try:
-                narrow = self._cluster.namespaces(deadline)
-            except ForbiddenError:
-                narrow = list(self._cluster.scope.names)
-            more, _ = self._listed(refused, narrow, deadline)
+            more, _ = self._listed(refused, self._allowed(deadline), deadline)
             found += more
         return sorted(found, key=lambda each: each.token)
 
@@ -217,6 +233,13 @@ class ChaosMeshDriver:
             else:
                 found += [_owned(body, kind) for body in listed]
         return found, list(dict.fromkeys(refused))
+
+    def _allowed(self, deadline: float) -> list[str]:
+        """Return the allowed namespaces, those named in full where we may not list them."""
+        try:
+            return self._cluster.namespaces(deadline)
+        except ForbiddenError:
+            return list(self._cluster.scope.names)
 
     def _home(self, params: ChaosFault, deadline: float) -> str:
         """Return the namespace of the fault's object. Raises where one is not allowed."""

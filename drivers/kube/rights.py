@@ -68,20 +68,26 @@ def allowed(api: Api, right: Right, namespace: str, *, deadline: float | None = 
 
 
 def manifests(
-    name: str, needed: Iterable[Right], namespaces: Iterable[str], *, account_in: str
+    name: str,
+    needed: Iterable[Right],
+    namespaces: Iterable[str],
+    *,
+    account_in: str,
+    account_name: str = "",
 ) -> list[dict[str, Any]]:
     """Return the account, roles and bindings that give these rights in these namespaces only.
 
     What lies in no namespace gets a ClusterRole; everything else a Role in each namespace. The
-    account is made in the namespace ``account_in``.
+    account is made in the namespace ``account_in``, under the roles' own name unless it is told.
     """
     wanted = sorted(set(needed))
-    account = {"kind": "ServiceAccount", "name": name, "namespace": account_in}
+    called = account_name or name
+    account = {"kind": "ServiceAccount", "name": called, "namespace": account_in}
     found: list[dict[str, Any]] = [
         {
             "apiVersion": "v1",
             "kind": "ServiceAccount",
-            "metadata": {"name": name, "namespace": account_in},
+            "metadata": {"name": called, "namespace": account_in},
         }
     ]
     local = [right for right in wanted if not right.is_everywhere]

@@ -72,6 +72,12 @@ class JsonTextRenderer(YamlRenderer):
     format = "json"
 
 
+class ChaosMeshRenderer(YamlRenderer):
+    """Answers manifests of Chaos Mesh, which are YAML too."""
+
+    format = "chaosmesh"
+
+
 class Import(ApiView):
     """Files with experiments, or one such file as the body."""
 
@@ -160,9 +166,12 @@ _FILES: dict[Any, Any] = {
 
 
 class ExportView(ApiView):
-    """An address that answers files, as YAML unless ``format`` or Accept says JSON."""
+    """An address that answers files, as YAML unless ``format`` or Accept says JSON.
 
-    renderer_classes = (YamlRenderer, JsonTextRenderer)
+    ``format=chaosmesh`` answers the faults of Chaos Mesh alone, as manifests.
+    """
+
+    renderer_classes = (YamlRenderer, JsonTextRenderer, ChaosMeshRenderer)
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
@@ -180,10 +189,13 @@ class ExportView(ApiView):
         kind = request.accepted_renderer.format
         if kind == "json":
             body = exporting.as_json(versions, is_list=is_list)
+        elif kind == "chaosmesh":
+            body = exporting.as_chaosmesh(versions)
         else:
             body = exporting.as_yaml(versions)
+        ending = "chaosmesh.yaml" if kind == "chaosmesh" else kind
         return Response(
-            body, headers={"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+            body, headers={"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
         )
 
 

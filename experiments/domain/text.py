@@ -26,6 +26,8 @@ MAX_EVENTS = 20_000
 
 A text of one letter each would otherwise take half a minute and a hundred megabytes to read.
 """
+_MOST_TEXTS = 3
+"""So many texts are remembered: one takes up to ten megabytes, and a request reads as many."""
 _MOST_REMEMBERED = 40_000
 """Characters: the events of a longer text take too much memory to be kept."""
 _MAX_MERGED = 10_000
@@ -126,7 +128,7 @@ def events(text: str) -> tuple[Event, ...]:
     return _remembered(text) if len(text) <= _MOST_REMEMBERED else tuple(_scanned(text))
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=_MOST_TEXTS)
 def _remembered(text: str) -> tuple[Event, ...]:
     return tuple(_scanned(text))
 

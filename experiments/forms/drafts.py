@@ -17,8 +17,14 @@ _USUAL_ALIAS = {
 }
 
 
-def document(*, catalogue: Catalogue, fault: str = "") -> dict[str, Any]:
-    """Return the document that a new experiment starts with: one SLI and one fault."""
+def document(*, catalogue: Catalogue, fault: str = "", has_systems: bool = True) -> dict[str, Any]:
+    """Return the document that a new experiment starts with: one SLI and one fault.
+
+    Where nothing is connected yet (not ``has_systems``), no alias and no target is guessed.
+    """
+    action = item("method", "fault", catalogue=catalogue, fault=fault)
+    if not has_systems:
+        action = _without_targets(action, catalogue)
     return {
         "apiVersion": "chaosweb/v1",
         "kind": "Experiment",
@@ -26,7 +32,7 @@ def document(*, catalogue: Catalogue, fault: str = "") -> dict[str, Any]:
         "hypothesis": "",
         "slis": [item("slis", "preset", catalogue=catalogue)],
         "timing": {"baseline": "5m", "settle": "1m", "step": "auto"},
-        "method": [item("method", "fault", catalogue=catalogue, fault=fault)],
+        "method": [action],
     }
 
 
@@ -79,6 +85,17 @@ def _action(kind: str, catalogue: Catalogue, fault: str) -> dict[str, Any]:
         "with": faults.example(model) if model else {},
         "duration": "3m",
     }
+
+
+def _without_targets(action: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """Return a fault's action with its alias and what it hits left to be written."""
+    targets = {
+        leaf.path[1]
+        for leaf in faults.leaves(catalogue[action["fault"]])
+        if leaf.suggests and len(leaf.path) == 2
+    }
+    kept = {name: value for name, value in action["with"].items() if name not in targets}
+    return {**action, "via": "", "with": kept}
 
 
 def act(fields: Fields, action: str, *, catalogue: Catalogue) -> str:

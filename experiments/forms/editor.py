@@ -374,9 +374,9 @@ def _widget(leaf: Leaf, given: list[str]) -> forms.Widget:
         return forms.CheckboxSelectMultiple(choices=[*leaf.choices, *odd])
     if leaf.reads in ("choice", "boolean"):
         choices = list(leaf.choices)
-        if text not in {value for value, _ in choices}:
-            choices.insert(0, (text, text or "choose…"))
-        return Choice(choices, {"data-redraws": "yes"} if leaf.redraws else {})
+        odd = [] if text in {value for value, _ in choices} else [(text, text or "choose…")]
+        marks = {"data-redraws": "yes"} if leaf.redraws else {}
+        return Choice(odd if leaf.groups else [*odd, *choices], marks, leaf.groups)
     if leaf.reads in ("long", "lines", "pairs", "yaml") or "\n" in text:
         return Area(attrs={**attrs, "rows": "2"})
     return Text(attrs=attrs)

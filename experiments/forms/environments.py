@@ -182,7 +182,7 @@ def alias_rows(
     environment: Environment | None = None,
     proposed: Iterable[tuple[str, Connection]] = (),
 ) -> AliasRows:
-    """Return the rows of an environment's aliases with two empty ones, or proposed ones with one."""
+    """Return the rows of an environment's aliases and two empty ones, or proposed ones and one."""
     proposed = list(proposed)
     initial = [
         {"name": alias.name, "connection": alias.connection_id}

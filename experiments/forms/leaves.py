@@ -57,6 +57,8 @@ class Leaf:
     help: str = ""
     unit: str = ""
     choices: tuple[tuple[str, str], ...] = ()
+    groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    """The same choices under titles, where they are too many for one list."""
     default: str = ""
     """What is shown, and meant, where the document says nothing (of ``checks``: with commas)."""
     placeholder: str = ""

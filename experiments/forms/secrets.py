@@ -12,6 +12,7 @@ from experiments.services import secrets
 
 NEW_ROWS = 2
 _NAME = f"^{references.NAME}$"
+_VALUE_RULE = f"{secrets.SHORTEST} to {secrets.LONGEST} characters of plain text, on one line."
 _NAME_RULE = "Small letters, digits, - and _; at most 63, a letter first."
 
 
@@ -33,12 +34,13 @@ class SecretsForm(forms.Form):
                 label="Name",
                 required=False,
                 help_text=_NAME_RULE,
-                error_messages={"invalid": _NAME_RULE},
+                error_messages={"invalid": "This cannot be the name of a secret."},
                 widget=forms.TextInput(
                     attrs={"autocomplete": "off", "spellcheck": "false", "placeholder": "api-token"}
                 ),
             )
             self.fields[f"new_value-{index}"] = _value("Value", "")
+            self.fields[f"new_value-{index}"].help_text = _VALUE_RULE
 
     def clean(self) -> dict[str, Any]:
         """Want each new row whole, and each name once."""

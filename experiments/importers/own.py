@@ -89,9 +89,11 @@ def _unfit(raw: Any, text: str | None) -> str:
     if not isinstance(raw, Mapping):
         return "is no document: a document is a mapping of fields"
     version, kind = raw.get("apiVersion"), raw.get("kind")
-    is_named = isinstance(version, str) and isinstance(kind, str)
-    if is_named and kind != "Experiment" and not version.startswith("chaosweb/"):
-        return f"This is a {version[:60]} {kind[:60]}, not a ChaosWeb experiment."
+    if isinstance(version, str) and isinstance(kind, str):
+        # What is meant for ChaosWeb is told everything that is wrong with it instead.
+        is_meant = kind == "Experiment" or version.startswith("chaosweb/")
+        if not is_meant:
+            return f"This is a {version[:60]} {kind[:60]}, not a ChaosWeb experiment."
     if text is None and len(json.dumps(raw, ensure_ascii=False).encode()) > yaml.MAX_BYTES:
         return f"is larger than {yaml.MAX_BYTES} bytes"
     return ""

@@ -13,8 +13,27 @@ from experiments.selectors import words
 
 _WIDTH = 1000.0
 _LEAST_WIDTH = 4.0
-_STEPS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-_MOST_TICKS = 5
+_STEPS = (
+    5,
+    10,
+    15,
+    20,
+    30,
+    60,
+    120,
+    180,
+    300,
+    600,
+    900,
+    1200,
+    1800,
+    3600,
+    7200,
+    14400,
+    28800,
+    86400,
+)
+_MOST_TICKS = 3
 _LAST_TICK = 0.92
 
 
@@ -143,8 +162,10 @@ def marked(planned: Schedule, warnings: Iterable[tuple[Path, str]]) -> Schedule:
 
 
 def _ticks(total: float) -> Iterator[tuple[str, str]]:
-    """Yield at most six round times from the start on; the last leaves room for its words."""
-    step = next((each for each in _STEPS if total <= each * _MOST_TICKS), math.ceil(total / 5))
+    """Yield at most four round times from the start on; the last leaves room for its words."""
+    step = next(
+        (each for each in _STEPS if total <= each * _MOST_TICKS), math.ceil(total / _MOST_TICKS)
+    )
     for number in range(_MOST_TICKS + 1):
         at = number * step
         if at <= total * _LAST_TICK:

@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Sequence
 
+from experiments import backends
+from experiments.domain import spec, uses
 from experiments.domain import text as yaml
-from experiments.domain import uses
 from experiments.domain.errors import InvalidDocumentError
 from experiments.models import ExperimentVersion
 
+CHAOS_MESH = "chaosmesh."
 MARK = re.compile(r"^(?:---(?=\s|$)|\.\.\.(?=\s|$)|%)", re.MULTILINE)
 """A line that divides a stream, or tells its reader something, and is no part of a document."""
 
@@ -27,6 +29,34 @@ def as_json(versions: Sequence[ExperimentVersion], *, is_list: bool) -> str:
     documents = [version.document for version in versions]
     what = documents if is_list else documents[0]
     return json.dumps(what, ensure_ascii=False, indent=2) + "\n"
+
+
+def as_chaosmesh(versions: Sequence[ExperimentVersion]) -> str:
+    """Return the versions' faults of Chaos Mesh as manifests for ``kubectl create``.
+
+    What is no such fault is told in comments above; nothing else of ChaosWeb's is kept.
+    """
+    parts = []
+    for version in versions:
+        document = spec.parse(version.document, faults=backends.faults()).or_raise()
+        ours = [each for each in document.faults if each.fault.startswith(CHAOS_MESH)]
+        others = [each.name for each in document.method if each not in ours]
+        said = [f"# {version.experiment.name}, version {version.number}: its faults of Chaos Mesh."]
+        if others:
+            said.append(f"# Not written, as Chaos Mesh does not know it: {', '.join(others)}.")
+        made = backends.chaosmesh_manifests(
+            (each.name, each.params, float(each.duration)) for each in ours
+        )
+        parts.append("\n".join(said) + "\n" + made)
+    return "---\n".join(parts)
+
+
+def has_chaosmesh(version: ExperimentVersion) -> bool:
+    """Tell whether a version injects through Chaos Mesh."""
+    return any(
+        str(each.get("fault", "")).startswith(CHAOS_MESH)
+        for each in version.document.get("method") or ()
+    )
 
 
 def newest(names: Sequence[str]) -> tuple[list[ExperimentVersion], list[str]]:

@@ -44,8 +44,13 @@ def all_families() -> tuple[str, ...]:
 
 
 def kinds() -> tuple[str, ...]:
-    """Return the kinds of connection that faults are injected through, in the catalogue's order."""
+    """Return the first word of the faults' kinds, one for each backend, in their order."""
     return tuple(dict.fromkeys(kind.split(".")[0] for kind in known()))
+
+
+def backend_title(kind: str) -> str:
+    """Return what pages call a backend, by the first word of its faults' kinds."""
+    return backends.titles().get(kind, kind)
 
 
 def search(filters: Filters) -> list[type[FaultParams]]:

@@ -17,7 +17,7 @@ from django.db.models import Q
 from experiments import backends, importers
 from experiments.domain import spec
 from experiments.domain.errors import InvalidDocumentError, SpecError
-from experiments.importers import Draft, Note, SourceError, reading
+from experiments.importers import Draft, Note, SourceError, chaosmesh, reading
 from experiments.models import Experiment, ExperimentVersion, User
 from experiments.services import authoring, exporting, people
 
@@ -27,7 +27,8 @@ MAX_FILES = 100
 MAX_ERRORS = spec.MOST_ERRORS + 1
 """All that one document is told, with its line of how many more there are."""
 """So many errors of a file are told, and how many more there were."""
-_TITLES = {each.name: each.title for each in importers.FORMATS}
+_FORMATS = (*importers.FORMATS, chaosmesh.format_of(backends.chaosmesh_reader()))
+_TITLES = {each.name: each.title for each in _FORMATS}
 
 OnConflict = Literal["version", "refuse"]
 ON_CONFLICT: tuple[OnConflict, ...] = ("version", "refuse")
@@ -133,7 +134,7 @@ def where(error: SourceError) -> str:
 
 def formats() -> list[tuple[str, str]]:
     """Return what can be imported, and what each needs to be known by."""
-    return [(each.title, each.needs) for each in importers.FORMATS]
+    return [(each.title, each.needs) for each in _FORMATS]
 
 
 def check(files: Iterable[Upload], *, on_conflict: OnConflict = "version") -> list[Report]:
@@ -178,7 +179,7 @@ def _read(
             continue
         left -= 0 if is_alone_too_large else len(upload.content)
         source = reading.read(upload.name, upload.content)
-        yield _File(upload, source.text, importers.convert(source), known)
+        yield _File(upload, source.text, importers.convert(source, _FORMATS), known)
 
 
 def _report(file: _File, user: User | None) -> Report:
@@ -355,6 +356,7 @@ __all__ = [
     "MAX_BYTES",
     "ON_CONFLICT",
     "Found",
+    "Note",
     "OnConflict",
     "Report",
     "SourceError",

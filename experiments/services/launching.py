@@ -12,7 +12,7 @@ from experiments import backends, queue
 from experiments.domain import mandatory, spec
 from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.domain.states import EndedBy, Status
-from experiments.models import Connection, Environment, ExperimentVersion, Run, User
+from experiments.models import Connection, Environment, Experiment, ExperimentVersion, Run, User
 from experiments.selectors import halting
 from experiments.services import clock, conducting, people, secrets, snapshots, transitions
 
@@ -48,7 +48,7 @@ def fits(
             )
         elif connection.kind != kind:
             found.append(
-                SpecError(path, f"“{alias}” is a {connection.kind} connection, not {kind}")
+                SpecError(path, f"“{alias}” is a connection of kind {connection.kind}, not {kind}")
             )
 
     for index, action in enumerate(document.method):
@@ -99,13 +99,7 @@ def request_run(
     known = Run.objects.filter(requested_by=user, idempotency_key=idempotency_key).first()
     if known is not None:
         return known
-    experiment = version.experiment
-    if experiment.archived_at is not None:
-        told = (
-            f"{experiment} was archived at {experiment.archived_at:%Y-%m-%d %H:%M} UTC:"
-            " unarchive it to run it"
-        )
-        raise InvalidDocumentError([SpecError(("experiment",), told)])
+    _refuse_archived(version.experiment)
     halted = halting.active(environment)
     if halted is not None:
         raise InvalidDocumentError([SpecError(("environment",), halting.refusal(halted))])
@@ -125,6 +119,8 @@ def request_run(
     now = clock.now()
     try:
         with transaction.atomic():
+            # It may have been archived since it was read; from here on, that waits for the run.
+            _refuse_archived(Experiment.objects.select_for_update().get(pk=version.experiment_id))
             run = Run.objects.create(
                 version=version,
                 environment=environment,
@@ -149,6 +145,15 @@ def request_run(
     except IntegrityError:
         return Run.objects.get(requested_by=user, idempotency_key=idempotency_key)
     return run
+
+
+def _refuse_archived(experiment: Experiment) -> None:
+    if experiment.archived_at is not None:
+        told = (
+            f"{experiment} was archived at {experiment.archived_at:%Y-%m-%d %H:%M} UTC:"
+            " unarchive it to run it"
+        )
+        raise InvalidDocumentError([SpecError(("experiment",), told)])
 
 
 def _losses(document: spec.Experiment) -> list[SpecError]:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from drivers.protocol import Document, DriverError, FaultParams, FaultRequest, Problem, Target
+from drivers.units import Duration, UnitError
 from experiments import backends
 from experiments.domain import spec
 from experiments.domain.errors import SpecError
@@ -200,7 +201,7 @@ def _actions(
         elif connection is None:
             found = replace(found, note=f"{environment} has no connection “{via}”.")
         elif connection.kind != backends.connection_kind(kind):
-            found = replace(found, note=f"“{via}” is a {connection.kind} connection.")
+            found = replace(found, note=f"“{via}” is a connection of kind {connection.kind}.")
         else:
             request = FaultRequest(params, _TOKEN, _lasts_s(times.get(index), action))
             found = _sent(found, request, connection)

@@ -310,8 +310,12 @@ def _best(options: Iterable[Suggestion], typed: str, origin: str) -> Suggestions
     ]
     fitting = [each for _, each in sorted(ranked, key=lambda pair: pair[0])]
     if everything and not fitting:
-        note = f"None of the {len(everything)} known fits “{typed.strip()}”."
-        return Suggestions(note=note, origin=origin)
+        known = (
+            f"None of the {len(everything)} known fits"
+            if everything[1:]
+            else "The one known is not"
+        )
+        return Suggestions(note=f"{known} “{typed.strip()}”.", origin=origin)
     return Suggestions(tuple(fitting[:MOST]), "", origin, max(len(fitting) - MOST, 0))
 
 

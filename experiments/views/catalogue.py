@@ -12,11 +12,9 @@ from drivers.protocol import FaultParams
 from experiments.domain import text
 from experiments.forms import drafts
 from experiments.forms import faults as fields
-from experiments.models import Connection
 from experiments.selectors import authoring as plans
 from experiments.services import faults, library, previewing
 
-_BACKENDS = {kind: title.split(" (")[0] for kind, title in Connection.KINDS}
 _UNDO = {"restores": "restores", "self_heals": "heals by itself", "none": "for good"}
 
 
@@ -83,8 +81,8 @@ def example(model: type[FaultParams]) -> dict[str, Any]:
 
 
 def backend_title(kind: str) -> str:
-    """Return what pages call the backends of this kind of connection."""
-    return _BACKENDS.get(kind, kind)
+    """Return what pages call a backend."""
+    return faults.backend_title(kind)
 
 
 def tile(model: type[FaultParams]) -> dict[str, Any]:

@@ -143,6 +143,7 @@ def _merged(merged: MergedText | None, choices: dict[str, Side], shown: str) -> 
         "chosen": _told(choices),
         "made": merged.text,
         "yaml": shown,
+        "is_changed": bool(choices) or shown != merged.text,
     }
 
 

@@ -169,7 +169,11 @@ def _opened(request: HttpRequest, newest: ExperimentVersion | None) -> tuple[Wri
         message = f"started from “{starter.title}”"
     else:
         fault = request.GET.get("fault", "")
-        document = drafts.document(catalogue=catalogue, fault=fault if fault in catalogue else "")
+        document = drafts.document(
+            catalogue=catalogue,
+            fault=fault if fault in catalogue else "",
+            has_systems=bool(plans.aliases()),
+        )
         base = text.write(document)
     fields = mapping.document_to_fields(document, catalogue=catalogue)
     state = written.from_fields(fields, base=base, catalogue=catalogue)

@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from experiments.forms.connections import ConnectionForm
@@ -63,12 +64,14 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
     return _environment(request, environment)
 
 
+@sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def connection_new(request: HttpRequest) -> HttpResponse:
     """Describe a new connection; ``?kind=`` picks its fields."""
     return _connection(request, None)
 
 
+@sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def connection_edit(request: HttpRequest, name: str) -> HttpResponse:
     """Show a connection, and let admins change it."""

@@ -25,7 +25,12 @@ _MOST_SENT = 2_400_000
 _EXCERPTS = 50
 _AROUND = 1
 _WIDTH = 140
-_TYPES = {"yaml": "application/yaml", "json": "application/json"}
+_TYPES = {
+    "yaml": "application/yaml",
+    "json": "application/json",
+    "chaosmesh": "application/yaml",
+}
+_ENDINGS = {"chaosmesh": "chaosmesh.yaml"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +129,15 @@ def export(request: HttpRequest) -> HttpResponse:
         file = "experiments" if len(versions) > 1 else f"{names[0]}.v{versions[0].number}"
     if kind == "json":
         body = exporting.as_json(versions, is_list=len(versions) > 1)
+    elif kind == "chaosmesh":
+        body = exporting.as_chaosmesh(versions)
     else:
         body = exporting.as_yaml(versions)
+    ending = _ENDINGS.get(kind, kind)
     return HttpResponse(
         body,
         content_type=f"{_TYPES[kind]}; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{file}.{kind}"'},
+        headers={"Content-Disposition": f'attachment; filename="{file}.{ending}"'},
     )
 
 

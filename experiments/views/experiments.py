@@ -15,7 +15,7 @@ from experiments.domain.errors import InvalidDocumentError, SpecError
 from experiments.models import Experiment, ExperimentVersion, Run, User
 from experiments.selectors import authoring as plans
 from experiments.selectors import schedule
-from experiments.services import authoring, drafts, launching, people, previewing
+from experiments.services import authoring, drafts, exporting, launching, people, previewing
 
 
 @require_GET
@@ -51,6 +51,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
             "experiment": experiment,
             "version": newest,
             "versions": versions,
+            "chaosmesh": {each.pk for each in versions if exporting.has_chaosmesh(each)},
             "runs": plans.last_runs(experiment),
             "idempotency_key": uuid.uuid4().hex,
             **_summary(newest, document),

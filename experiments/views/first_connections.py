@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from drivers.protocol import Problem
@@ -17,12 +18,14 @@ from experiments.views.first_steps_page import page, person
 _SOURCE = "prometheus"
 
 
+@sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def source(request: HttpRequest) -> HttpResponse:
     """Connect a Prometheus, and say at once what it answers and what it is good for."""
     return _connect(request, "source", [(_SOURCE, dict(Connection.KINDS)[_SOURCE])], _SOURCE)
 
 
+@sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def backend(request: HttpRequest) -> HttpResponse:
     """Connect something to break, of any kind that can inject; ``?kind=`` picks it."""

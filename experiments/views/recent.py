@@ -107,7 +107,7 @@ def of_service(request: HttpRequest, name: str, sli: str) -> HttpResponse:
     if sli not in slis:
         raise Http404
     raw = sli_to_json(slis[sli])
-    return _answer(request, recent.of_service(raw, _picked(request.GET.get("environment", ""))))
+    return _answer(request, recent.of_stored(raw, _picked(request.GET.get("environment", ""))))
 
 
 def listed(raw: Mapping[str, Any]) -> list[Look]:

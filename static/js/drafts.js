@@ -7,7 +7,8 @@
  * another goes on under a new id, so that neither overwrites the other.
  *
  *   <form id="editor" data-draft-key="7:name">   the person, and the experiment (none: a new one)
- *   <form data-draft-store="7:name">             a page that shows what was not saved
+ *   <form data-draft-store="7:name">             a page that shows what was not saved; its merged
+ *                                                text is a draft of its own (?both=)
  *   <… data-drafts-of="7" data-experiment="name"> a page that was reached by saving
  *   <… data-draft-list="7" data-new data-edit>   a list of the person's drafts; /NAME/ in data-edit
  */
@@ -80,8 +81,7 @@
 
   /* A page that was reached by saving: the draft that was saved is done with. */
   if (document.querySelector("[data-drafts-of]") && location.hash.startsWith("#saved")) {
-    const key = attempt(() => sessionStorage.getItem(LEAVING));
-    if (key) drop(key);
+    (attempt(() => sessionStorage.getItem(LEAVING)) || "").split(" ").filter(Boolean).forEach(drop);
     attempt(() => sessionStorage.removeItem(LEAVING));
     history.replaceState(null, "", location.pathname + location.search);
   }
@@ -129,6 +129,9 @@
       text: elements.text.value, view: refused.dataset.view, message: elements.message.value,
       basedOn: refused.dataset.basedOn, at: Date.now(), stamp: mint(),
     });
+    // Whichever form is sent, the next page goes on with the same draft.
+    asked.set("draft", id);
+    history.replaceState(history.state, "", `${location.pathname}?${asked}${location.hash}`);
     const action = new URL(refused.action, location.href);
     action.searchParams.set("draft", id);
     refused.action = action.href;
@@ -148,7 +151,9 @@
   let isChanged = wasChanged;
   let isLeaving = false;
   let waiting = 0;
-  let id = idIn("draft");
+  // The text of two is not the author's own, which stays a draft beside it.
+  const parameter = refused ? "both" : "draft";
+  let id = idIn(parameter);
   // Who wrote our draft last, as far as we know. One that is only offered is not ours to write.
   let seen = wasChanged && id ? load(keyOf(base, id))?.stamp : undefined;
 
@@ -156,9 +161,11 @@
   const take = (other) => {
     id = other;
     asked.delete("resume");
-    asked.set("draft", id);
+    asked.set(parameter, id);
     history.replaceState(history.state, "", `${location.pathname}?${asked}${location.hash}`);
   };
+  /* Whether an answer of the merge was changed: that is no text to keep, but lost by leaving. */
+  const isAnswered = () => [...form.elements].some((each) => each.type === "radio" && each.checked !== each.defaultChecked);
 
   // The form's own text is asked for, patched as it would be saved.
   let formText;
@@ -186,7 +193,7 @@
     const isOurs = !there || there.stamp === seen;
     if (!wasChanged && linesOf(text) === began && !form.elements.message.value) {
       if (id && isOurs) drop(keyOf(base, id));
-      isChanged = isForm;
+      isChanged = isForm || Boolean(refused && isAnswered());
       return;
     }
     if (!id || !isOurs) {
@@ -215,8 +222,10 @@
     if (!isChanged && /^(view:|check$|reach$)/.test(event.submitter?.value || "")) {
       attempt(() => sessionStorage.setItem(UNTOUCHED, location.pathname));
     }
-    if (id) attempt(() => sessionStorage.setItem(LEAVING, keyOf(base, id)));
+    const left = [id, refused && asked.get("draft")].filter(Boolean).map((each) => keyOf(base, each));
+    if (left.length) attempt(() => sessionStorage.setItem(LEAVING, left.join(" ")));
     else attempt(() => sessionStorage.removeItem(LEAVING));
+    if (refused) form.action = `${location.pathname}?${asked}#merged`;
     isLeaving = true;
   });
   window.addEventListener("pageshow", () => (isLeaving = false));
@@ -270,7 +279,7 @@
   };
 
   if (isChanged) (isForm ? ask : keep)();
-  else {
+  else if (!refused) {
     const resumed = idIn("resume");
     const drafts = draftsOf(`${base}/`);
     const wanted = drafts.find((each) => each.id === resumed);

@@ -107,7 +107,10 @@
 
   // Who leaves a field of a new row has had the chance to fill it.
   form.addEventListener("focusout", ({ target }) => {
-    if (target.id && target.matches("input, select, textarea") && document.hasFocus()) touched.add(target.id);
+    const row = target.closest(".cw-editor-row");
+    if (!fresh.has(row?.id) || touched.has(target.id) || !target.matches("input, select, textarea") || !document.hasFocus()) return;
+    touched.add(target.id);
+    refresh();
   });
 
   // Enter in a field checks; only the button saves.
@@ -181,6 +184,23 @@
     });
     marks.remove();
   };
+
+  // What the environment answered stays until the draft differs: leaving the field that was written
+  // last, to press the button, would have the plain preview of the same draft drawn over it.
+  let reached = "";
+  const written = () => new URLSearchParams(new FormData(form)).toString();
+  const isReach = ({ elt }) => elt.value === "reach";
+  form.addEventListener("htmx:beforeRequest", ({ detail }) => {
+    if (isReach(detail)) reached = written();
+  });
+  form.addEventListener("htmx:afterRequest", ({ detail }) => {
+    if (isReach(detail) && !detail.successful) reached = "";
+  });
+  form.addEventListener("htmx:confirm", (event) => {
+    if (event.detail.elt !== form) return;
+    if (reached && reached === written()) event.preventDefault();
+    else reached = "";
+  });
 
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target.id === "preview") showMarks();

@@ -168,16 +168,29 @@ def test_parameters_are_offered_where_a_reference_is_begun(staging: Page) -> Non
     share.fill("")
     share.press_sequentially("${sh")
     expect(options(page)).to_have_text([re.compile("share.*percentage · 50%")])
+    expect(page.locator("[role=option][aria-selected=true]")).to_have_count(0)
+    page.keyboard.press("ArrowDown")
     assert active(page) == "share"
     page.keyboard.press("Enter")
     expect(share).to_have_value("${share}")
     expect(page.locator(".cw-suggest")).to_have_count(0)
+
+    # What fits the field goes first: a share of requests takes no duration.
+    share.fill("")
+    share.press_sequentially("${")
+    expect(options(page)).to_have_text([re.compile("share"), re.compile("delay.*duration")])
+    duration = field(page, "method-0-duration")
+    duration.fill("")
+    duration.press_sequentially("${")
+    expect(options(page)).to_have_text([re.compile("delay.*duration"), re.compile("share")])
+    page.keyboard.press("Escape")
 
     # Within a longer text, only the reference is written; what is closed already stays one.
     field(page, "hypothesis").fill("With  more, all is well.")
     field(page, "hypothesis").evaluate("(area) => { area.focus(); area.setSelectionRange(5, 5); }")
     page.keyboard.type("${")
     expect(options(page)).to_have_count(2)
+    page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(field(page, "hypothesis")).to_have_value("With ${delay} more, all is well.")

@@ -11,7 +11,13 @@ from experiments.domain import text as yaml
 from experiments.models import ExperimentVersion
 from experiments.services import authoring, people
 from tests import factories
-from tests.browser.test_editor_views import open_yaml, put_cursor, sign_in, text_of
+from tests.browser.test_editor_views import (
+    open_yaml,
+    put_cursor,
+    sign_in,
+    text_of,
+    wait_for_draft,
+)
 
 pytestmark = [
     pytest.mark.browser,
@@ -82,6 +88,42 @@ def test_two_who_save_at_once_get_one_text_with_what_both_meant(signed_in, versi
         "baseline: 3m", "baseline: 3m  # mine"
     )
     assert newest.text == f"{wanted}# by hand"
+    assert page.evaluate("Object.keys(localStorage).filter((one) => one.includes('draft'))") == []
+
+
+def test_what_is_written_into_the_merged_text_is_a_draft_and_guarded(signed_in, version, written):
+    page = signed_in
+    open_yaml(page)
+    theirs = written.replace("settle: 1m", "settle: 2m")
+    save_as_carol(version, theirs)
+    put_cursor(page, "settle: 1m")
+    for _ in range(2):
+        page.keyboard.press("Backspace")
+    page.keyboard.type("90s")
+    page.locator("button[name=do][value=save]").click()
+    expect(page.locator("#merged")).to_contain_text("1 to choose")
+    warned = []
+    page.once("dialog", lambda dialog: (warned.append(dialog.type), dialog.dismiss()))
+    page.get_by_role("radio", name=re.compile("Yours")).check()
+    page.get_by_role("link", name="Open theirs").click(no_wait_after=True)
+    page.wait_for_timeout(150)
+    assert warned == ["beforeunload"], "an answer is lost by leaving"
+    page.get_by_role("button", name="Put the choices into the text").click()
+    expect(page.locator("#merged")).not_to_contain_text("to choose")
+    page.locator(".cw-yaml-room .cm-content").click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("# by hand")
+    wait_for_draft(page, "# by hand")
+    page.once("dialog", lambda dialog: (warned.append(dialog.type), dialog.accept()))
+    page.get_by_role("link", name="Open theirs").click()
+    expect(page.locator(".cw-draft")).to_have_count(2)
+    assert warned == ["beforeunload"] * 2
+    assert text_of(page) == theirs
+    page.locator(".cw-draft").get_by_role("button", name="Restore").first.click()
+    expect(page.locator("[name=based_on]")).to_have_value("2")
+    expect(page.locator("textarea[name=text]")).to_have_value(
+        re.compile("settle: 90s.*# by hand", re.S)
+    )
 
 
 def test_the_preview_has_the_draft_of_the_form_and_gives_it_back(signed_in, version):

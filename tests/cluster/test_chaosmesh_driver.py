@@ -18,6 +18,7 @@ from drivers.chaosmesh.network import NetworkDelay
 from drivers.chaosmesh.pod import ContainerKill, PodFailure, PodKill
 from drivers.protocol import DriverError, FaultRequest, Handle, Observation, Plan
 from tests.cluster.rigs import change, connection, deploy, pods, ready, uids
+from tests.cluster.test_kubernetes_rights import account
 from tests.drivers.chaosmesh.parameters import EVERY
 from tests.servers.envoy import wait_until
 from tests.servers.kubernetes import RunningKubernetes
@@ -323,6 +324,21 @@ def test_the_least_rights_are_enough(cluster, place) -> None:
     assert errors(limited, failing(place)) == []
     plan, handle = injected(limited, failing(place))
     assert [each.token for each in limited.owned()] == [TOKEN]
+    recovered(limited, plan, handle)
+    limited.close()
+
+
+def test_the_generated_manifest_is_enough(cluster, place, driver) -> None:
+    viewer, injector = driver.manifests([PodKill.kind])
+    assert viewer.target.startswith("viewer")
+    kubeconfig = account(cluster, injector.body, place)
+    limited = ChaosMeshDriver(connection(cluster, place, kubeconfig=kubeconfig))
+    rows = limited.rights([PodKill.kind])
+    assert rows
+    assert all(row.is_allowed for row in rows)
+    lacking = [row for row in limited.rights([NetworkDelay.kind]) if not row.is_allowed]
+    assert {row.right.resource for row in lacking} == {"networkchaos"}
+    plan, handle = injected(limited, killing(place))
     recovered(limited, plan, handle)
     limited.close()
 

@@ -125,9 +125,7 @@ def test_a_viewer_may_look_at_everything_and_change_nothing(cluster, place) -> N
         told = [each.message for each in driver.check(request) if each.severity == "error"]
         assert told
         assert all("The account may not" in each for each in told)
-    assert {
-        row.right.verb for row in driver.rights(needs.every_kind()) if row.is_allowed
-    } == {
+    assert {row.right.verb for row in driver.rights(needs.every_kind()) if row.is_allowed} == {
         "get",
         "list",
     }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from experiments.domain import text
 from experiments.domain.errors import InvalidDocumentError
+from experiments.domain.patching import tree
 from tests.domain.documents import FULL
 
 
@@ -79,6 +80,14 @@ def test_nothing_written_is_nothing():
 )
 def test_what_cannot_be_a_document_is_refused_and_told(written, message):
     assert message in refused(written)
+
+
+def test_few_texts_are_remembered_as_each_takes_megabytes():
+    for number in range(6):
+        text.read(f"a: {number}")
+        tree.read(f"a: {number}")
+    for remembered in (text._remembered, tree._remembered):
+        assert remembered.cache_info().currsize <= 3
 
 
 def test_a_bomb_of_aliases_is_refused_without_being_walked():

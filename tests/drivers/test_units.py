@@ -60,6 +60,8 @@ def test_text_is_read_and_written_back(
         (Duration, None),
         (Duration, "5 parsecs"),
         (Duration, float("nan")),
+        (Duration, 10**400),
+        pytest.param(Duration, 10**5000, id="too long to be written"),
         (Percentage, "50%%"),
         (Percentage, float("inf")),
         (Rate, "5/day"),

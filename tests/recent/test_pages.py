@@ -7,8 +7,10 @@ import json
 import re
 
 import pytest
+from django.core.cache import cache
 from django.urls import reverse
 
+from experiments import backends
 from experiments.domain import text
 from experiments.models import Experiment, Service
 from experiments.services import describing, people
@@ -180,5 +182,23 @@ class TestServices:
         said = client.get(where, {"environment": "staging"}).content.decode()
         assert "p95 of orders is 37.5 ms" in said
         assert client.get(where.replace("orders_p95", "other")).status_code == 404
+
+    def test_many_who_look_at_a_stored_sli_ask_its_source_once(self, client, carts, monkeypatch):
+        sign_in(client, factories.person("vera"))
+        where, asked = reverse("service_recent", args=["carts", "orders_p95"]), []
+        ask = backends.prometheus
+        monkeypatch.setattr(backends, "prometheus", lambda each: asked.append(each) or ask(each))
+        first = client.get(where, {"environment": "staging"}).content
+        count = len(asked)
+        assert count
+        assert client.get(where, {"environment": "staging"}).content == first
+        assert len(asked) == count
+        cache.clear()
+        client.get(where, {"environment": "staging"})
+        assert len(asked) == 2 * count
+
+    def test_its_page_asks_for_it(self, client, carts):
+        sign_in(client, factories.person("vera"))
+        where = reverse("service_recent", args=["carts", "orders_p95"])
         page = client.get("/services/carts/").content.decode()
         assert f'data-recent-url="{where}"' in page

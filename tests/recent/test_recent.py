@@ -77,6 +77,18 @@ class TestAQuantile:
         assert "50 are needed, so that 5 neighbouring bins would be merged" in told(found)
         assert "at least 1h2m30s of baseline" in told(found)
 
+    @pytest.mark.parametrize(("lasts", "is_told"), [("40m", False), ("10m", True)])
+    def test_few_requests_are_no_problem_where_the_plan_is_long_enough(self, place, lasts, is_told):
+        raw = {
+            "slis": [
+                {"name": "it", "quantile": {"histogram": "rare_bucket"}, "limit": {"max": "1s"}}
+            ],
+            "timing": {"baseline": "2h"},
+            "method": [{"name": "slow", "fault": "fake.delay", "duration": lasts}],
+        }
+        found = recent.of_draft(raw, place, key="slis", place=0)
+        assert ("neighbouring bins" in told(found)) is is_told
+
     def test_a_value_above_the_largest_bucket_is_told(self, place):
         found = seen(place, quantile={"histogram": "far_bucket"}, margin={"relative": "20%"})
         assert "It lies above the largest bucket, 100 ms" in told(found)

@@ -138,7 +138,7 @@ class TestOwnPromql:
             start(alice, environment, own(source="mesh"))
         (error,) = refused.value.errors
         assert error.dotted == "guardrails[0].source"
-        assert "is a fake connection, not prometheus" in error.message
+        assert "is a connection of kind fake, not prometheus" in error.message
 
 
 class TestOfTheEnvironment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.cache import cache
@@ -124,6 +125,8 @@ def test_at_most_so_many_are_given_and_the_rest_is_counted(staging, control):
 
 def test_what_fits_nothing_says_so(staging):
     assert note(staging, typed="zz") == "None of the 2 known fits “zz”."
+    bind(staging, "other", "fake", targets=["payment"])
+    assert note(staging, typed="zz", alias="other") == "The one known is not “zz”."
 
 
 def test_every_letter_asks_the_cache_and_not_the_system(staging, control):
@@ -265,6 +268,24 @@ def test_a_system_that_hangs_holds_few_threads(staging, mesh, monkeypatch):
     answering.set()
     cache.clear()
     wait_until(lambda: not suggesting._asking, "both have answered")
+
+
+def test_a_system_that_waits_behind_others_is_not_called_silent(staging, mesh, monkeypatch):
+    answering = threading.Event()
+    hung(mesh, answering).script(Step(method="suggest", do="slow", seconds=30))
+    other = bind(staging, "other", "fake", targets=["payment"])
+    pool = ThreadPoolExecutor(1)
+    monkeypatch.setattr(suggesting, "_pool", pool)
+    monkeypatch.setattr(suggesting, "PATIENCE_S", 0.05)
+    assert "does not answer" in note(staging)
+    assert note(staging, alias="other") == (
+        f"No suggestions: {other} was not asked, as other systems are slow. Try again."
+    )
+    answering.set()
+    wait_until(lambda: not suggesting._asking, "the first has answered")
+    monkeypatch.setattr(suggesting, "PATIENCE_S", 10.0)
+    assert values(staging, alias="other") == ["payment"]
+    pool.shutdown()
 
 
 @pytest.mark.servers

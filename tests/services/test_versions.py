@@ -108,6 +108,22 @@ def test_an_archived_experiment_is_not_run_and_says_why(bob, first):
     assert not Run.objects.exists()
 
 
+def test_one_that_is_archived_while_a_run_is_requested_is_not_run(bob, first, monkeypatch):
+    alice = factories.person("alice", people.OPERATOR)
+    fits = launching.fits
+
+    def archive_meanwhile(*asked):
+        authoring.archive(experiment=Experiment.objects.get(), user=bob)
+        return fits(*asked)
+
+    monkeypatch.setattr(launching, "fits", archive_meanwhile)
+    with pytest.raises(InvalidDocumentError, match="was archived"):
+        launching.request_run(
+            version=first, environment=factories.environment(), user=alice, idempotency_key="1"
+        )
+    assert not Run.objects.exists()
+
+
 @pytest.mark.parametrize("act", [authoring.archive, authoring.unarchive])
 def test_only_authors_archive(act, first):
     charlie = factories.person("charlie", people.VIEWER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -48,15 +49,16 @@ def kinds_in(response):
 @pytest.mark.parametrize(
     ("asked", "kinds"),
     [
-        ({"q": "HTTP status"}, {"envoy.http_abort", "fake.abort"}),
+        ({"q": "HTTP status", "family": "abort", "backend": "envoy"}, {"envoy.http_abort"}),
         ({"q": "fixed_delay"}, {"envoy.http_delay", "fake.delay"}),
         ({"q": "virtual host"}, {"envoy.http_abort", "envoy.http_delay"}),
         ({"q": "layered_runtime delay"}, {"envoy.http_delay"}),
         ({"backend": "fake"}, {"fake.abort", "fake.delay", "fake.wipe"}),
         (
-            {"family": "kill"},
-            {"fake.wipe", "kubernetes.delete_pods", "kubernetes.delete_workload"},
+            {"family": "kill", "backend": "kubernetes"},
+            {"kubernetes.delete_pods", "kubernetes.delete_workload"},
         ),
+        ({"family": "dns", "q": "patterns"}, {"chaosmesh.dns_error", "chaosmesh.dns_random"}),
         ({"backend": "envoy", "family": "abort"}, {"envoy.http_abort"}),
         ({"backend": "nothing"}, set()),
     ],
@@ -92,7 +94,7 @@ def test_the_example_of_every_fault_is_valid_as_it_stands_on_its_page(client, vi
 def test_every_fault_says_what_it_needs_shows_and_how_it_ends(client, viewer, kind):
     model = previewing.catalogue()[kind]
     response = client.get(reverse("fault_detail", args=[kind]))
-    shown = response.content.decode()
+    shown = html.unescape(response.content.decode())
     keys = ("needs", "metrics")
     assert all(response.context["fault"][key] == getattr(model, key) for key in keys)
     for row in fields.rows(model):

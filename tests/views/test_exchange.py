@@ -131,6 +131,19 @@ class TestImport:
         assert response.status_code == 302
         assert Experiment.objects.get().name == "two"
 
+    def test_a_foreign_document_is_one_error_and_nothing_is_kept_of_what_is_left_out(
+        self, author
+    ) -> None:
+        pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: carts}\nspec: {}\n"
+        html = check(author, file(f"{GOOD}---\n{pod}"))
+        assert "This is a v1 Pod, not a ChaosWeb experiment." in html
+        assert "1 error. Nothing is stored yet." in html
+        assert html.count("the text as it was written, comments and order") == 1
+        bad = check(author, file(GOOD.replace("percentage", "percentge")))
+        assert "the text as it was written" not in bad
+        assert "<dt>Lost</dt>" not in bad
+        assert bad.index("did you mean") > bad.index('class="cw-import-own"')
+
     @pytest.mark.parametrize("bad", [*BAD, *WRONG], ids=str)
     def test_bad_input_is_shown_and_never_stored(self, author, bad: Bad) -> None:
         response = author.post(IMPORT, {"do": "store", "file": file(bad.content, bad.name)})

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from django.urls import reverse
+from django.views.debug import SafeExceptionReporterFilter
 
 from experiments.models import Connection
 from experiments.services import connecting, rehearsing
@@ -118,6 +119,37 @@ def test_the_same_again_after_back_is_the_same_connection_and_another_place_is_n
     assert response.status_code == 422
     assert "already exists" in error_at(response.content.decode(), "name")
     assert Connection.objects.get().options["url"] == DEAD
+
+
+def test_a_name_that_another_connection_has_is_refused_and_that_one_stays(boss):
+    url = reverse("first_steps_backend") + "?kind=fake"
+    first = {"name": "twin", "kind": "fake", "targets": "one\r\ntwo", "state": "/tmp/first"}
+    assert boss.post(url, first).status_code == 200
+    stored = Connection.objects.get().options
+    assert boss.post(url, first).status_code == 200, "after the browser's Back"
+    response = boss.post(url, first | {"targets": "three"})
+    assert response.status_code == 422
+    assert "already exists" in error_at(response.content.decode(), "name")
+    assert Connection.objects.get().options == stored
+
+
+@pytest.mark.parametrize(
+    ("page", "arguments"),
+    [
+        ("first_steps_source", []),
+        ("first_steps_backend", []),
+        ("connection_new", []),
+        ("connection_edit", ["metrics"]),
+    ],
+)
+def test_no_error_report_shows_what_was_sent_to_a_connections_page(boss, page, arguments):
+    boss.post(reverse("first_steps_source"), source_fields(DEAD))
+    fields = source_fields(DEAD, name="Wrong!", password="hunter2-hunter2")
+    response = boss.post(reverse(page, args=arguments), fields)
+    assert response.status_code == 422
+    hidden = SafeExceptionReporterFilter().get_post_parameters(response.wsgi_request)
+    assert hidden
+    assert "hunter2" not in f"{hidden}"
 
 
 class TestBackend:

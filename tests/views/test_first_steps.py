@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
+import socket
 
 import pytest
 from django.urls import reverse
 
 from experiments.models import Alias, Connection, Environment, Experiment, Run, Service
-from experiments.services import connecting, halting, rehearsing
+from experiments.services import connecting, halting, proposing, rehearsing
 from tests import factories
 from tests.views.conftest import assert_sent_to_sign_in
 from tests.views.editing import barred, error_at
@@ -223,6 +225,32 @@ def test_an_environment_that_nothing_fits_says_why(boss):
     Environment.objects.create(name="bare")
     shown = text(boss.get(reverse("first_steps_experiment")))
     assert "No starter experiment fits yet" in shown
+
+
+def test_backends_that_hang_are_asked_at_once_and_left_out(boss, monkeypatch):
+    monkeypatch.setattr(connecting, "PATIENCE_S", 0.5)
+    place = Environment.objects.create(name="staging")
+    silents: list[socket.socket] = []
+    with contextlib.ExitStack() as stack:
+        for number in range(3):
+            silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            address = f"127.0.0.1:{silent.getsockname()[1]}"
+            known = Connection.objects.create(
+                name=f"fleet-{number}", kind="envoy", options={"addresses": [address]}
+            )
+            Alias.objects.create(environment=place, name=known.name, connection=known)
+            silents.append(silent)
+        response = boss.get(reverse("first_steps_experiment"))
+        assert response.context["targets"] == []
+        for silent in silents:
+            silent.settimeout(10)
+            silent.accept()[0].close()
+
+
+def test_starters_are_held_against_an_environment_that_is_read_once(django_assert_max_num_queries):
+    place = factories.environment()
+    with django_assert_max_num_queries(1):
+        proposing.starters(place)
 
 
 class TestRehearsal:

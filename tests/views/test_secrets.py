@@ -77,7 +77,11 @@ def test_the_card_names_the_experiments_that_send_each(adele, author_page):
 @pytest.mark.parametrize(
     ("fields", "where", "told"),
     [
-        ({"new_name-0": "Api Token", "new_value-0": TOKEN}, "new_name-0", "Small letters"),
+        (
+            {"new_name-0": "Api Token", "new_value-0": TOKEN},
+            "new_name-0",
+            "cannot be the name of a secret",
+        ),
         ({"new_name-0": "a", "new_value-0": ""}, "new_value-0", "Enter what a stands for"),
         ({"new_name-0": "", "new_value-0": TOKEN}, "new_name-0", "Give it the name"),
         ({"new_name-0": "a", "new_value-0": "short"}, "new_value-0", "8 to 4096"),

@@ -242,7 +242,8 @@ class TestArchive:
             "Only carts feels 90 ms" in browser.get("/experiments/?archived=yes").content.decode()
         )
         page = operator.get(PAGE).content.decode()
-        assert "It is archived, so it cannot be run." in page
+        assert "out of the list, and it cannot be run" in page
+        assert page.count("cannot be run") == 1, "said once"
         assert f'action="{PAGE}run/"' not in page
         factories.environment()
         refused = operator.post(f"{PAGE}run/", {"environment": "staging", "version": "1"})

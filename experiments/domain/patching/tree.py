@@ -28,10 +28,10 @@ from experiments.domain import json_types, text
 
 Kind = Literal["scalar", "mapping", "sequence", "alias"]
 _TAG = "tag:yaml.org,2002:"
+_MOST_TEXTS = 3
 _MOST_REMEMBERED = 40_000
 _OTHER_VERSION = re.compile(r"^%YAML(?![ \t]+1\.2\s)", re.MULTILINE)
 _PROPERTY = re.compile(r"[&!][^\s,\[\]{}]*(?:\s+(?:#[^\n]*\n\s*)*)?")
-_BLANK = re.compile(r"[ \t]*")
 _IGNORED = re.compile(r"(?:\s|#[^\r\n]*)*")
 
 
@@ -125,12 +125,6 @@ def skip_ignored(written: str, offset: int) -> int:
     return match.end() if match else offset
 
 
-def skip_blanks(written: str, offset: int) -> int:
-    """Return the offset of the next character that is neither a space nor a tab."""
-    match = _BLANK.match(written, offset)
-    return match.end() if match else offset
-
-
 def read(written: str) -> Tree:
     """Return the tree of the text. Raises UnreadableError.
 
@@ -139,7 +133,7 @@ def read(written: str) -> Tree:
     return _remembered(written) if len(written) <= _MOST_REMEMBERED else _read(written)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=_MOST_TEXTS)
 def _remembered(written: str) -> Tree:
     return _read(written)
 
