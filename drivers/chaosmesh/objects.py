@@ -167,7 +167,7 @@ def rebuilt(body: Body, resource: str, targets: Iterable[Target]) -> Plan | None
 def by_hand(resource: str, namespace: str, name: str) -> tuple[str, ...]:
     """Return the command that ends the fault, and what to do only where that hangs."""
     what = f"{resource.lower()} {name} -n {namespace}"
-    return (f"kubectl delete {what} --wait=false", f"{forced(resource, namespace, name)}")
+    return (f"kubectl delete {what} --wait=false", forced(resource, namespace, name))
 
 
 def forced(resource: str, namespace: str, name: str) -> str:

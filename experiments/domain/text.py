@@ -71,6 +71,14 @@ class _CoreConstructor(SafeConstructor):
             told = f"cannot be read as !!{str(node.tag).rpartition(':')[2]}"
             raise ConstructorError(None, None, told, node.start_mark) from error
 
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """Build one mapping. Raises ConstructorError for a key that holds lists or mappings."""
+        try:
+            return super().construct_mapping(node, deep=deep)
+        except TypeError as error:
+            told = "has a key that is not a text"
+            raise ConstructorError(None, None, told, node.start_mark) from error
+
     def flatten_mapping(self, node: Any) -> Any:
         """Bring in what ``<<`` names, counting. Raises ConstructorError beyond the bound."""
         for key, value in node.value:

@@ -10,7 +10,6 @@ from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
-from django.utils.datastructures import MultiValueDict
 
 from drivers.units import Duration, Percentage, Rate, Size, UnitError
 from experiments.domain import parameters
@@ -22,6 +21,8 @@ from experiments.forms.mapping import Fields
 from experiments.forms.widgets import Area, Choice, Text
 
 _UNITS = {"duration": Duration, "percentage": Percentage, "rate": Rate, "size": Size}
+_PLAIN_DURATION = re.compile(r"\d+(\.\d+)?\s?m?s")
+"""What nobody needs to be told in other words: 90ms, 30s."""
 TITLES = {"hypothesis": "Hypothesis", "timing": "Timing"} | {
     key: kinds.title for key, kinds in LISTS.items()
 }
@@ -327,6 +328,8 @@ def reading(leaf: Leaf, text: str, values: Mapping[str, Any]) -> str:
         value = unit(text)
     except UnitError:
         return ""
+    if unit is Duration and abs(float(value)) < 60 and _PLAIN_DURATION.fullmatch(text):
+        return ""
     said = _seconds(float(value)) if unit is Duration else str(value)
     return "" if said.replace(" ", "") == text.replace(" ", "") else f"reads as {said}"
 
@@ -380,8 +383,3 @@ def _widget(leaf: Leaf, given: list[str]) -> forms.Widget:
     if leaf.reads in ("long", "lines", "pairs", "yaml") or "\n" in text:
         return Area(attrs={**attrs, "rows": "2"})
     return Text(attrs=attrs)
-
-
-def empty_fields() -> Fields:
-    """Return fields without any row."""
-    return MultiValueDict()

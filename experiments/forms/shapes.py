@@ -186,18 +186,6 @@ def _code(path: tuple[str, ...], label: str, example: str) -> Leaf:
     )
 
 
-def _by_backend(
-    listed: tuple[tuple[str, str], ...],
-) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    """Return faults under the titles of their backends, in the order given."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for name, label in listed:
-        found.setdefault(known_faults.backend_title(name.partition(".")[0]), []).append(
-            (name, label)
-        )
-    return tuple((title, tuple(part)) for title, part in found.items())
-
-
 def _action(kind: str, fault: str, catalogue: Catalogue, given: Any) -> Shape:
     own: tuple[Leaf, ...] = ()
     if kind == "fault":
@@ -211,7 +199,7 @@ def _action(kind: str, fault: str, catalogue: Catalogue, given: Any) -> Shape:
                 "choice",
                 help=model.summary if model else "",
                 choices=listed,
-                groups=_by_backend(listed),
+                groups=known_faults.by_backend(listed),
                 is_required=True,
                 is_wide=True,
                 redraws=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -51,6 +51,17 @@ def kinds() -> tuple[str, ...]:
 def backend_title(kind: str) -> str:
     """Return what pages call a backend, by the first word of its faults' kinds."""
     return backends.titles().get(kind, kind)
+
+
+def by_backend(
+    listed: Iterable[tuple[str, str]],
+) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Return faults, each its kind and a label, under the titles of their backends, in order."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for kind, label in listed:
+        title = backend_title(kind.partition(".")[0])
+        found.setdefault(title, []).append((kind, label))
+    return tuple((title, tuple(part)) for title, part in found.items())
 
 
 def search(filters: Filters) -> list[type[FaultParams]]:

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from kubernetes import client
 
-from drivers.chaosmesh import objects, payload
 from drivers.chaosmesh.driver import ChaosMeshDriver
-from drivers.chaosmesh.faults import FAULTS
-from drivers.chaosmesh.kernel import KernelFault
 from drivers.chaosmesh.network import NetworkDelay
-from drivers.chaosmesh.pod import ContainerKill, PodFailure, PodKill
-from drivers.protocol import DriverError, FaultRequest, Handle, Observation, Plan
-from tests.cluster.rigs import change, connection, deploy, pods, ready, uids
-from tests.cluster.test_kubernetes_rights import account
-from tests.drivers.chaosmesh.parameters import EVERY
+from drivers.protocol import DriverError, FaultRequest, Plan
+from tests.cluster.chaosmesh import (
+    IMAGE,
+    TOKEN,
+    WITHIN_S,
+    errors,
+    failing,
+    force,
+    images,
+    injected,
+    killing,
+    podchaos,
+    recovered,
+    selector,
+)
+from tests.cluster.rigs import connection, deploy, pods, ready, uids
 from tests.servers.envoy import wait_until
 from tests.servers.kubernetes import RunningKubernetes
 from tests.servers.kubernetes_kwok import PAUSE_IMAGE
 from tests.servers.kubernetes_process import Program
 
 pytestmark = pytest.mark.cluster
-
-IMAGE = "shop:1"
-WITHIN_S = 60.0
-TOKEN = "cw-0a1b2c3d-7-0-0123456789ab"
 
 
 @pytest.fixture
@@ -44,54 +45,6 @@ def driver(cluster: RunningKubernetes, namespace: str) -> Iterator[ChaosMeshDriv
     opened = ChaosMeshDriver(connection(cluster, namespace))
     yield opened
     opened.close()
-
-
-def selector(namespace: str, **fields: Any) -> Any:
-    return {"namespaces": [namespace], "labels": {"app": "web"}, **fields}
-
-
-def failing(namespace: str, token: str = TOKEN, **fields: Any) -> FaultRequest:
-    return FaultRequest(PodFailure(selector=selector(namespace), **fields), token, 600.0)
-
-
-def killing(namespace: str, token: str = TOKEN, **fields: Any) -> FaultRequest:
-    return FaultRequest(PodKill(selector=selector(namespace), **fields), token, 60.0)
-
-
-def images(cluster: RunningKubernetes, namespace: str) -> list[str]:
-    return sorted(each["spec"]["containers"][0]["image"] for each in pods(cluster, namespace))
-
-
-def podchaos(cluster: RunningKubernetes, namespace: str) -> list[dict[str, Any]]:
-    at = f"/apis/chaos-mesh.org/v1alpha1/namespaces/{namespace}/podchaos"
-    found: list[dict[str, Any]] = cluster.http.get(at).raise_for_status().json()["items"]
-    return found
-
-
-def errors(driver: ChaosMeshDriver, request: FaultRequest) -> list[str]:
-    return [each.message for each in driver.check(request) if each.severity == "error"]
-
-
-def injected(driver: ChaosMeshDriver, request: FaultRequest) -> tuple[Plan, Handle]:
-    plan = driver.prepare(request)
-    handle = driver.inject(plan)
-    wait_until(lambda: driver.observe(plan, handle).phase == "active", "it is active", WITHIN_S)
-    return plan, handle
-
-
-def force(cluster: RunningKubernetes, plan: Plan, seen: Observation) -> None:
-    """Do what the command says that the observation tells."""
-    (said,) = [each for each in plan.by_hand if "patch" in each]
-    assert said in seen.message
-    change(cluster, objects.place(plan), json.loads(shlex.split(said, comments=True)[-1]))
-
-
-def recovered(driver: ChaosMeshDriver, plan: Plan, handle: Handle | None) -> Observation:
-    wait_until(lambda: driver.recover(plan, handle).phase == "gone", "it is gone", WITHIN_S)
-    return driver.recover(plan, handle)
-
-
-# --- The life of a fault --------------------------------------------------------------------------
 
 
 def test_a_pod_failure_is_active_as_its_records_say_and_the_image_comes_back(
@@ -215,10 +168,7 @@ def test_a_fault_without_a_daemon_fails_with_its_reason_and_is_removed_by_force(
     plan = driver.prepare(FaultRequest(params, TOKEN, 60.0))
     handle = driver.inject(plan)
 
-    def has_failed() -> bool:
-        return driver.observe(plan, handle).phase == "failed"
-
-    wait_until(has_failed, "it has failed", WITHIN_S)
+    wait_until(lambda: driver.observe(plan, handle).phase == "failed", "it fails", WITHIN_S)
     seen = driver.observe(plan, handle)
     assert seen.is_lost
     assert (seen.affected, seen.delivered_share) == (0.0, 0.0)
@@ -246,189 +196,3 @@ def test_selecting_nothing_after_all_is_a_failure(cluster, place, driver) -> Non
     assert "selected no target" in seen.message
     assert seen.is_lost
     recovered(driver, plan, handle)
-
-
-# --- What stands in the way -----------------------------------------------------------------------
-
-
-def test_zero_targets_are_refused(place, driver) -> None:
-    request = FaultRequest(
-        PodFailure(selector=selector(place, labels={"app": "nobody"})), TOKEN, 60.0
-    )
-    (said,) = errors(driver, request)
-    assert "No pod matches app=nobody" in said
-    assert driver.resolve(request).targets == ()
-    with pytest.raises(DriverError, match="No pod matches"):
-        driver.prepare(request)
-
-
-def test_what_matches_is_told_with_its_share_of_the_workload(cluster, place, driver) -> None:
-    found = driver.resolve(failing(place, mode="fixed-percent", value=50))
-    assert len(found.targets) == 3
-    assert "ready on node-" in found.targets[0].detail
-    assert f"2 of them hit: 3 of 3 pods of Deployment web in {place}." in found.sentence
-    (warning,) = driver.check(failing(place, mode="all"))
-    assert (warning.severity, warning.message) == (
-        "warning",
-        f"All 3 pods of Deployment web in {place} may be hit at once.",
-    )
-
-
-def test_other_namespaces_and_containers_that_are_not_there_are_refused(place, driver) -> None:
-    (said,) = errors(driver, failing("default"))
-    assert "does not allow the namespace default" in said
-    with pytest.raises(DriverError, match="does not allow"):
-        driver.prepare(failing("default"))
-    kill = ContainerKill(selector=selector(place), containers=("sidecar",))
-    (said,) = errors(driver, FaultRequest(kill, TOKEN, 60.0))
-    assert said == "3 of 3 pods have no container sidecar."
-
-
-def test_kernel_faults_are_refused_as_chaos_mesh_cannot_inject_them(place, driver) -> None:
-    params = KernelFault(selector=selector(place), failtype="slab", probability=1)
-    (said,) = errors(driver, FaultRequest(params, TOKEN, 60.0))
-    assert "cannot inject KernelChaos" in said
-
-
-def test_network_faults_on_the_hosts_network_are_refused(
-    cluster, chaos_controller, namespace, driver
-) -> None:
-    pod = {"hostNetwork": True, "containers": [{"name": "app", "image": IMAGE}]}
-    deploy(cluster, namespace, replicas=1, pod=pod)
-    params = NetworkDelay(selector=selector(namespace), latency="90ms", mode="all")
-    assert any("host's network" in each for each in errors(driver, FaultRequest(params, TOKEN, 9)))
-
-
-def test_rights_that_lack_are_named(cluster, place) -> None:
-    rules = [{"apiGroups": ["chaos-mesh.org"], "resources": ["podchaos"], "verbs": ["get"]}]
-    kubeconfig = cluster.person(f"viewer-of-{place}", place, rules)
-    limited = ChaosMeshDriver(connection(cluster, place, kubeconfig=kubeconfig))
-    found = errors(limited, failing(place))
-    assert f"The account may not create podchaos.chaos-mesh.org in {place}." in found
-    assert f"The account may not list pods in {place}." in found
-    assert not any("get podchaos" in each for each in found)
-    limited.close()
-
-
-def test_the_least_rights_are_enough(cluster, place) -> None:
-    rules = [
-        {
-            "apiGroups": ["chaos-mesh.org"],
-            "resources": ["podchaos"],
-            "verbs": ["create", "get", "list", "delete"],
-        },
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
-    ]
-    kubeconfig = cluster.person(f"injector-of-{place}", place, rules)
-    limited = ChaosMeshDriver(connection(cluster, place, kubeconfig=kubeconfig))
-    assert errors(limited, failing(place)) == []
-    plan, handle = injected(limited, failing(place))
-    assert [each.token for each in limited.owned()] == [TOKEN]
-    recovered(limited, plan, handle)
-    limited.close()
-
-
-def test_the_generated_manifest_is_enough(cluster, place, driver) -> None:
-    viewer, injector = driver.manifests([PodKill.kind])
-    assert viewer.target.startswith("viewer")
-    kubeconfig = account(cluster, injector.body, place)
-    limited = ChaosMeshDriver(connection(cluster, place, kubeconfig=kubeconfig))
-    rows = limited.rights([PodKill.kind])
-    assert rows
-    assert all(row.is_allowed for row in rows)
-    lacking = [row for row in limited.rights([NetworkDelay.kind]) if not row.is_allowed]
-    assert {row.right.resource for row in lacking} == {"networkchaos"}
-    plan, handle = injected(limited, killing(place))
-    recovered(limited, plan, handle)
-    limited.close()
-
-
-def test_suggestions_are_what_is_there(place, driver) -> None:
-    given = {"selector": {"namespaces": [place]}}
-    assert [each.value for each in driver.suggest("namespaces", {})] == [place]
-    assert "app=web" in [each.value for each in driver.suggest("labels", given)]
-    assert [each.value for each in driver.suggest("pod_containers", given)] == ["app"]
-    names = [each.value for each in driver.suggest("namespaced_pods", {"selector": ["wr"]})]
-    assert len(names) == 3
-    assert all(name.startswith(f"{place}/web-") for name in names)
-    assert "node-1" in [each.value for each in driver.suggest("nodes", {})]
-    assert driver.suggest("no such word", {}) == []
-
-
-# --- Trouble --------------------------------------------------------------------------------------
-
-
-def test_a_deletion_that_hangs_is_explained_and_goes_on_by_itself(
-    cluster, chaos_controller: Program, place, driver
-) -> None:
-    plan, handle = injected(driver, failing(place))
-    with chaos_controller.away():
-        seen = driver.recover(plan, handle)
-        assert (seen.phase, seen.targets[0].phase) == ("partly", "active")
-        assert "webhook" in seen.message
-        assert '"finalizers":[]' in seen.message
-        assert "chaos-controller-manager" in seen.message
-        assert images(cluster, place) == sorted([PAUSE_IMAGE, IMAGE, IMAGE])
-        with pytest.raises(DriverError) as caught:
-            driver.inject(plan)
-        assert caught.value.retryable
-    recovered(driver, plan, handle)
-    assert images(cluster, place) == [IMAGE] * 3
-
-
-def test_a_webhook_that_is_down_is_told_and_nothing_is_created(
-    cluster, chaos_controller: Program, place, driver
-) -> None:
-    plan = driver.prepare(failing(place))
-    with chaos_controller.away():
-        assert any("webhook does not answer" in each for each in errors(driver, failing(place)))
-        with pytest.raises(DriverError, match="webhook") as caught:
-            driver.prepare(failing(place))
-        assert caught.value.retryable
-        with pytest.raises(DriverError, match="webhook"):
-            driver.inject(plan)
-        assert podchaos(cluster, place) == []
-
-
-def test_a_server_that_dies_midway_is_never_read_as_gone(cluster, place, driver) -> None:
-    plan, handle = injected(driver, failing(place))
-    with cluster.apiserver.away():
-        seen = driver.observe(plan, handle)
-        assert (seen.is_lost, seen.is_unknown) == (False, True)
-        seen = driver.recover(plan, handle)
-        assert (seen.phase, seen.targets[0].phase) == ("partly", "unreachable")
-        assert errors(driver, failing(place)) != []
-        with pytest.raises(DriverError) as caught:
-            driver.inject(plan)
-        assert caught.value.retryable
-    recovered(driver, plan, handle)
-    assert images(cluster, place) == [IMAGE] * 3
-
-
-# --- Documents ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("which", [0, 1], ids=["minimal", "maximal"])
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda each: each.kind)
-def test_every_document_is_accepted_by_server_and_webhooks(
-    cluster, chaos_controller, documents_in, fault, which
-) -> None:
-    params = fault.model_validate(EVERY[fault.kind][which])
-    body = payload.manifest(
-        params,
-        name=payload.object_name(TOKEN),
-        namespace=documents_in,
-        labels=payload.labels("7", TOKEN),
-        duration_s=None if fault.is_one_shot else 90.0,
-    )
-    answer = cluster.http.post(
-        f"/apis/chaos-mesh.org/v1alpha1/namespaces/{documents_in}/{fault.plural()}",
-        params={"dryRun": "All", "fieldValidation": "Strict"},
-        json=body,
-    )
-    assert answer.status_code == 201, answer.text
-
-
-@pytest.fixture(scope="module")
-def documents_in(cluster: RunningKubernetes) -> str:
-    return cluster.namespace("documents")

@@ -69,6 +69,7 @@ BAD = [
     Bad("number-key.yaml", GOOD.encode() + b"7: x\n", "the key 7 is not a text", 1),
     Bad("true-key.yaml", b"a: 1\nb:\n  true: x\n", "the key true is not a text", 2),
     Bad("list-key.yaml", b"? [a]\n: b\n", "is not a text", 1),
+    Bad("deep-key.yaml", b"a: 1\n? - {a: 1}\n: b\n", "is not a text", 1),
     Bad("tab.yaml", edited("  - {name: slow", "\t- {name: slow"), "found a tab", 9),
     Bad("tab-in-second.yaml", GOOD.encode() + b"---\na:\n\tb: 1\n", "found a tab", 12),
     Bad(

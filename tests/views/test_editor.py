@@ -286,10 +286,12 @@ def test_the_preview_shows_what_will_be_sent_and_stores_nothing(client, author):
 
 def test_the_preview_says_how_units_are_read_and_what_is_wrong(client, author):
     fields = fields_of(
-        factories.document(), **{"method-0-with-fixed_delay": "90ms", "timing-settle": "-1s"}
+        factories.document(),
+        **{"method-0-with-fixed_delay": "1500us", "timing-settle": "-1s", "timing-step": "30s"},
     )
     shown = text_of(client.post(reverse("experiment_preview"), fields))
-    assert 'data-field="id_method-0-with-fixed_delay" data-kind="note">reads as 0.09 s' in shown
+    assert 'data-field="id_method-0-with-fixed_delay" data-kind="note">reads as 0.0015 s' in shown
+    assert 'data-field="id_timing-step" data-kind="note"' not in shown, "30s says it itself"
     assert 'data-field="id_timing-settle" data-kind="error">must not be negative' in shown
 
 

@@ -80,7 +80,7 @@ def test_nodes_and_labels_of_nodes_widen_each_other() -> None:
 
 
 def test_machines_are_matched_likewise() -> None:
-    listed = [
+    listed: list[dict[str, Any]] = [
         {
             "metadata": {"name": "db-1", "namespace": "infra", "labels": {"arch": "amd64"}},
             "spec": {"address": "http://10.0.0.5:31767"},
