@@ -12,9 +12,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import Event
-from ruamel.yaml.nodes import MappingNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.parser import Parser
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scanner import Scanner, ScannerError
 
 from experiments.domain import json_types, nodes
@@ -56,6 +57,33 @@ class BoundedScanner(Scanner):
         if len(self.flow_context) > json_types.MAX_DEPTH:
             raise ScannerError(None, None, "is nested too deeply", self.reader.get_mark())
         super().fetch_flow_collection_start(TokenClass, to_push)
+
+
+_CORE_RESOLVER = VersionedResolver()
+"""Reads plain scalars by YAML 1.2: texts that ask for another version are refused before."""
+_LONGEST_KEPT = 100
+
+
+@functools.lru_cache(maxsize=4096)
+def _tag(written: str, implicit: tuple[bool, bool]) -> Any:
+    return _CORE_RESOLVER.resolve(ScalarNode, written, implicit)
+
+
+def tag_of(written: str, implicit: tuple[bool, bool]) -> Any:
+    """Return the tag that a scalar without one has: a text's, a number's and so on."""
+    if len(written) > _LONGEST_KEPT:
+        return _CORE_RESOLVER.resolve(ScalarNode, written, implicit)
+    return _tag(written, implicit)
+
+
+class _Resolver(VersionedResolver):
+    """Remembers what scalars are: the same keys and values come by thousands of times."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """Return the tag of a node that has none."""
+        if kind is ScalarNode:
+            return tag_of(value, implicit)
+        return super().resolve(kind, value, implicit)
 
 
 class _CoreConstructor(SafeConstructor):
@@ -161,6 +189,7 @@ def read(text: str) -> Any:
         raise InvalidDocumentError([_at(text, older.start(), told)])
     loader = YAML(typ="safe", pure=True)
     loader.Constructor = _CoreConstructor
+    loader.Resolver = _Resolver
     loader.Parser = _Replayed
     try:
         loader.parser.events = events(text)

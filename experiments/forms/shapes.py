@@ -190,7 +190,7 @@ def _action(kind: str, fault: str, catalogue: Catalogue, given: Any) -> Shape:
     own: tuple[Leaf, ...] = ()
     if kind == "fault":
         model = catalogue.get(fault)
-        listed = tuple((name, f"{each.title} · {name}") for name, each in catalogue.items())
+        listed = known_faults.labelled(tuple(catalogue.values()))
         fields = fault_fields.leaves(model) if model else ()
         own = (
             Leaf(

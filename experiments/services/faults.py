@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -53,8 +53,15 @@ def backend_title(kind: str) -> str:
     return backends.titles().get(kind, kind)
 
 
+@cache
+def labelled(models: tuple[type[FaultParams], ...]) -> tuple[tuple[str, str], ...]:
+    """Return each fault's kind, and what lists of faults call it."""
+    return tuple((model.kind, f"{model.title} · {model.kind}") for model in models)
+
+
+@cache
 def by_backend(
-    listed: Iterable[tuple[str, str]],
+    listed: tuple[tuple[str, str], ...],
 ) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     """Return faults, each its kind and a label, under the titles of their backends, in order."""
     found: dict[str, list[tuple[str, str]]] = {}

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
@@ -22,7 +21,6 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
-from ruamel.yaml.nodes import ScalarNode
 
 from experiments.domain import json_types, text
 
@@ -152,9 +150,7 @@ def _read(written: str) -> Tree:
 
 class _Builder:
     def __init__(self, written: str) -> None:
-        loader = YAML(typ="safe", pure=True)
         self.text = written
-        self.resolver = loader.resolver
         self.events: Iterator[Any] = iter(text.events(written))
         self.anchors: dict[str, Node] = {}
 
@@ -209,7 +205,7 @@ class _Builder:
             end = self.end_of_block(body, end)
         tag = event.tag
         if tag is None or str(tag) == "!":
-            tag = self.resolver.resolve(ScalarNode, event.value, event.implicit)
+            tag = text.tag_of(event.value, event.implicit)
         made = Node("scalar", start, body, end, style=style)
         made.is_merge = str(tag) == f"{_TAG}merge"
         made.value = event.value if made.is_merge else _value(str(tag), event.value)
