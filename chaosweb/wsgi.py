@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chaosweb.settings")
 application = get_wsgi_application()
 
 # What is loaded here stays until the process ends. Left to the collector, it is walked again and
-# again: requests then stood still for 170 ms, one in thirty (docs/performance.md).
+# again: one request in thirty took 170 ms more (docs/performance.md).
 pages = get_resolver().url_patterns  # loads every page, before the first request
 gc.collect()
 gc.freeze()
