@@ -23,9 +23,8 @@ from experiments.models import Environment, Experiment, ExperimentVersion, User
 from experiments.selectors import authoring as plans
 from experiments.services import authoring, library, people, previewing, querying
 from experiments.services.warning import Warned
-from experiments.views import completion, conflicts, recent
+from experiments.views import completion, conflicts, posted, recent
 
-_MOST_FIELDS = 4000
 _TEXTS = ("yaml", "preview")
 """Views that post the document as a text."""
 _NO_TEXT = (
@@ -54,7 +53,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     With ``do=text`` it answers the draft's YAML alone, as it would be saved: the browser keeps it.
     """
     people.require(_person(request), "author_experiment", "write experiments")
-    fields = _copied(request)
+    fields = posted.fields(request)
     state = _posted(fields, "")
     if fields.get("do") == "text":
         return HttpResponse(state.text, content_type="text/plain; charset=utf-8")
@@ -75,7 +74,7 @@ def row(request: HttpRequest, kind: str) -> HttpResponse:
     if not number.isdecimal() or len(number) > 6:
         raise Http404
     if request.method == "POST":
-        fields = _copied(request)
+        fields = posted.fields(request)
     else:
         fields = MultiValueDict()
         item = drafts.item(
@@ -107,7 +106,7 @@ def _edit(request: HttpRequest, experiment: Experiment | None) -> HttpResponse:
         return render(
             request, "experiments/edit.html", _whole(request, context, experiment, newest)
         )
-    fields, action = _copied(request), request.POST.get("do", "save")
+    fields, action = posted.fields(request), request.POST.get("do", "save")
     verb, _, knowing = action.partition(":")
     if "made" in fields and experiment is not None and verb in ("merge", "save"):
         # The text of two, from the page that shows what somebody else has saved meanwhile.
@@ -368,13 +367,6 @@ def _number(fields: Fields) -> int | None:
     """Return the number of the version that the post is based on; None where it does not say."""
     given = fields.get("based_on") or ""
     return int(given) if given.isdecimal() and len(given) < 7 and int(given) else None
-
-
-def _copied(request: HttpRequest) -> Fields:
-    """Return the posted fields, to change."""
-    if sum(len(texts) for _, texts in request.POST.lists()) > _MOST_FIELDS:
-        raise Http404
-    return MultiValueDict({name: list(texts) for name, texts in request.POST.lists()})
 
 
 def _person(request: HttpRequest) -> User:

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments.domain.errors import InvalidDocumentError
@@ -18,12 +17,11 @@ from experiments.figures.recent import recent_figure
 from experiments.forms import mapping, written
 from experiments.forms.editor import Editor
 from experiments.forms.kinds import LISTS
-from experiments.forms.mapping import Fields
 from experiments.forms.services import ServiceEditor
 from experiments.models import Environment, Service, User
 from experiments.services import describing, people, previewing, recent
+from experiments.views import posted
 
-_MOST_FIELDS = 4000
 Marks = Iterable[tuple[str, str]]
 """Ids of inputs, and what the source says is wrong with each."""
 
@@ -46,7 +44,7 @@ def of_draft(request: HttpRequest) -> HttpResponse:
     view its place in the list.
     """
     people.require(_person(request), "author_experiment", "write experiments")
-    fields = _fields(request)
+    fields = posted.fields(request)
     key, number = fields.get("list") or "", fields.get("number") or ""
     if key not in LISTS or not number.isdecimal() or len(number) > 6:
         raise Http404
@@ -137,13 +135,6 @@ def _answer(request: HttpRequest, found: recent.Recent, marks: Marks = ()) -> Ht
 
 def _picked(name: str) -> Environment | None:
     return Environment.objects.filter(name=name).first()
-
-
-def _fields(request: HttpRequest) -> Fields:
-    """Return the posted fields, to change."""
-    if sum(len(texts) for _, texts in request.POST.lists()) > _MOST_FIELDS:
-        raise Http404
-    return MultiValueDict({name: list(texts) for name, texts in request.POST.lists()})
 
 
 def _person(request: HttpRequest) -> User:
